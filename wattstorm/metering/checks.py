@@ -1,0 +1,95 @@
+"""What can happen to a reading, and the limits it must keep.
+
+Every reading received ends in exactly one `Outcome`. Conservation is counted
+in them: received = accepted + doubles + rejected.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Outcome(IntEnum):
+    """One code a reading; codes from 8 on are rejections, and dead letters' reasons."""
+
+    NEW = 0
+    """First value of this meter, channel and slot."""
+    CORRECTED = 1
+    """A higher version (or a better quality of the same) replaced the held value."""
+    CONFLICT_WON = 2
+    """Same version and quality, larger Wh than held: it replaced the held value."""
+    DOUBLE = 3
+    """The same reading again."""
+    SUPERSEDED = 4
+    """An older version than the one held."""
+    CONFLICT_LOST = 5
+    """Same version and quality, smaller Wh than held."""
+    UNKNOWN_METER = 8
+    """Not in the register on that date."""
+    FUTURE = 9
+    """The slot ends after the block's arrival plus tolerance, or a day ahead of the stream."""
+    TOO_OLD = 10
+    """Before the open days: set aside for the backfill."""
+    OFF_GRID = 11
+    """A time stamp that is no start of a slot (found at ingest)."""
+    NEGATIVE = 12
+    """Below zero, and the meter is no producer."""
+    TOO_HIGH = 13
+    """Above contracted power x slot x margin."""
+    STATE_LOST = 14
+    """In a slot whose values seen were lost with every snapshot: it might be counted twice."""
+    WRONG_PARTITION = 15
+    """The block names another partition than the log it stands in."""
+    WRONG_GRID = 16
+    """The block's slots are not as long as the stream's."""
+    UNREADABLE = 17
+    """A row whose meter, time or energy could not be read (found at ingest)."""
+
+
+ACCEPTED: Final = (Outcome.NEW, Outcome.CORRECTED, Outcome.CONFLICT_WON)
+DOUBLES: Final = (Outcome.DOUBLE, Outcome.SUPERSEDED, Outcome.CONFLICT_LOST)
+REJECTED: Final = tuple(o for o in Outcome if o >= Outcome.UNKNOWN_METER)
+OUTCOMES: Final = max(Outcome) + 1
+"""Length of an array of counts indexed by Outcome."""
+
+# --- the join entry: all that a reading is joined with, in 4 bytes, so that one
+# random access a reading is enough: class (11 bits), producer (1), limit (16 + 4).
+MAX_CLASSES: Final = 2046
+NO_CLASS: Final = 2047
+"""Class of a meter that is not in the register on that date."""
+CLASS_BITS: Final = 11
+PRODUCER_BIT: Final = 1 << 11
+EXPONENT_SHIFT: Final = 12
+MANTISSA_SHIFT: Final = 16
+
+
+def join_entries(
+    classes: npt.NDArray[np.integer],
+    producer: npt.NDArray[np.bool_],
+    limit_wh: npt.NDArray[np.integer],
+    known: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.uint32]:
+    """Pack the join columns, each [n], into uint32[n].
+
+    limit_wh: the largest |Wh| allowed in a slot. It is kept to 16 significant
+    bits, rounded up: exact to 65,535 Wh, within 1/32,768 above.
+    """
+    limit = np.asarray(limit_wh, np.int64)
+    exponent = np.zeros(limit.shape, np.int64)
+    while np.any(too_wide := (limit >> exponent) > 0xFFFF):
+        exponent[too_wide] += 1
+    mantissa = np.minimum(-(-limit >> exponent), 0xFFFF)
+    entry = np.where(known, classes, NO_CLASS).astype(np.int64)
+    entry |= np.where(producer, PRODUCER_BIT, 0) | exponent << EXPONENT_SHIFT
+    return (entry | mantissa << MANTISSA_SHIFT).astype(np.uint32)
+
+
+def power_limit_wh(
+    power_va: npt.NDArray[np.integer], slot_minutes: int, margin: float
+) -> npt.NDArray[np.int64]:
+    """Largest Wh a slot may hold: contracted power (VA) x slot x margin, rounded up; int64[n]."""
+    return np.ceil(np.asarray(power_va, np.float64) * slot_minutes / 60 * margin).astype(np.int64)
