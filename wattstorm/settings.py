@@ -321,7 +321,7 @@ def _from_environment(environ: Mapping[str, str]) -> _Found:
     for variable, text in environ.items():
         name = _VARIABLES.get(variable)
         if name is not None:
-            value = values.parse(_SPECS[name].type, text, f"environment {variable}")
+            value = values.parse(str(_SPECS[name].type), text, f"environment {variable}")
             found[name] = (value, f"environment {variable}")
         elif variable in OTHER_VARIABLES or not variable.startswith(ENV_PREFIX):
             continue
@@ -344,7 +344,9 @@ def _build(found: _Found) -> Settings:
         value, origin = found.get(name) or (_default(spec), "default")
         section, _, key = name.partition(".")
         where = name if origin == "default" else f"{name} ({origin})"
-        sections[section][key] = values.checked(spec.type, value, spec.metadata["limits"], where)
+        sections[section][key] = values.checked(
+            str(spec.type), value, spec.metadata["limits"], where
+        )
         origins[name] = origin
     built = {section: kind(**sections[section]) for section, kind in _SECTIONS.items()}
     return Settings(**built, origins=origins)

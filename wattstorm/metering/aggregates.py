@@ -1,0 +1,152 @@
+"""Exact sums by slot, and how they roll up into the published curves.
+
+Everything is int64: no order, split or replay can change a bit. A *class* is
+one (tariff, region) pair, numbered by `class_of`; a *scope* is a set of
+classes that gets a curve of its own: the nation, a tariff, a region.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from wattstorm.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from wattstorm.metering.register import Register
+
+_HEADER: Final = struct.Struct("<IIq")
+_SCHEMA: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SlotSums:
+    """Energy and readings of one slot, by class. Values merge (+) and revert (-).
+
+    wh: int64[classes], Wh; readings: int64[classes], meters that reported;
+    revision: corrections and late readings so far.
+
+    >>> a = SlotSums(np.array([5, 7]), np.array([1, 1]), 0)
+    >>> b = SlotSums(np.array([1, 0]), np.array([1, 0]), 1)
+    >>> (a + b).wh.tolist(), (a + b - b) == a
+    ([6, 7], True)
+    """
+
+    wh: npt.NDArray[np.int64]
+    readings: npt.NDArray[np.int64]
+    revision: int
+
+    def __add__(self, other: SlotSums) -> SlotSums:
+        a, b = self._aligned(other)
+        return SlotSums(a.wh + b.wh, a.readings + b.readings, a.revision + b.revision)
+
+    def __sub__(self, other: SlotSums) -> SlotSums:
+        a, b = self._aligned(other)
+        return SlotSums(a.wh - b.wh, a.readings - b.readings, a.revision - b.revision)
+
+    def _aligned(self, other: SlotSums) -> tuple[SlotSums, SlotSums]:
+        classes = max(len(self.wh), len(other.wh))
+        return self.widened(classes), other.widened(classes)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SlotSums) and self.to_bytes() == other.to_bytes()
+
+    def to_bytes(self) -> bytes:
+        """Little-endian: schema, classes, revision, then the two columns."""
+        head = _HEADER.pack(_SCHEMA, len(self.wh), self.revision)
+        return head + self.wh.astype("<i8").tobytes() + self.readings.astype("<i8").tobytes()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> SlotSums:
+        """Inverse of `to_bytes`. Raises DataError for anything else."""
+        if len(data) < _HEADER.size:
+            raise DataError(f"partial sums of {len(data)} bytes", "rebuild the partition")
+        schema, classes, revision = _HEADER.unpack_from(data)
+        if schema != _SCHEMA or len(data) != _HEADER.size + 16 * classes:
+            raise DataError(
+                f"partial sums of schema {schema}, {classes} classes in {len(data)} bytes",
+                f"this wattstorm reads schema {_SCHEMA}",
+            )
+        columns = np.frombuffer(data, "<i8", 2 * classes, _HEADER.size).astype(np.int64)
+        return cls(columns[:classes], columns[classes:], revision)
+
+    def widened(self, classes: int) -> SlotSums:
+        """The same with more classes: a register may gain tariffs while sums stay stored."""
+        if classes == len(self.wh):
+            return self
+        pad = np.zeros(classes - len(self.wh), np.int64)
+        return SlotSums(
+            np.concatenate([self.wh, pad]), np.concatenate([self.readings, pad]), self.revision
+        )
+
+
+def class_of(
+    tariff: npt.NDArray[np.integer], region: npt.NDArray[np.integer]
+) -> npt.NDArray[np.int64]:
+    """Number of the (tariff code, region code) pair; arrays of one shape, int64 out.
+
+    Szudzik's pairing function (An Elegant Pairing Function, 2006): a register
+    that gains tariffs or regions gains classes and never renumbers one, so
+    stored sums stay valid. Codes below n use the classes below n squared.
+
+    >>> class_of(np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])).tolist()
+    [0, 1, 2, 3]
+    """
+    t, r = np.asarray(tariff, np.int64), np.asarray(region, np.int64)
+    return np.where(t < r, r * r + t, t * t + t + r)
+
+
+def classes_of(register: Register) -> int:
+    """Length of a sums array that holds every class of the register."""
+    return int(max(len(register.tariffs), len(register.regions)) ** 2)
+
+
+class Scopes:
+    """The configured scopes over a register's classes.
+
+    `labels()` names the rows of `roll_up` and `expected`: "nation",
+    "tariff:NAME", "region:NAME".
+    """
+
+    def __init__(
+        self, register: Register, names: Sequence[str] = ("nation", "tariff", "region")
+    ) -> None:
+        self._register = register
+        tariffs, regions = register.tariffs, register.regions
+        self.classes = classes_of(register)
+        codes = np.indices((len(tariffs), len(regions))).reshape(2, -1)
+        tariff, region = np.full((2, self.classes), -1)
+        self._pairs = class_of(codes[0], codes[1])
+        tariff[self._pairs], region[self._pairs] = codes
+        rows: list[tuple[str, npt.NDArray[np.bool_]]] = []
+        for name in names:
+            if name == "nation":
+                rows.append(("nation", np.ones(self.classes, np.bool_)))
+            elif name == "tariff":
+                rows += [(f"tariff:{t}", tariff == i) for i, t in enumerate(tariffs)]
+            elif name == "region":
+                rows += [(f"region:{r}", region == i) for i, r in enumerate(regions)]
+            else:
+                raise UsageError(
+                    f"stream.scopes has {name!r}", "use nation, tariff, region, or some of them"
+                )
+        self._labels = [label for label, _ in rows]
+        self._members = np.array([members for _, members in rows], np.int64)
+
+    def labels(self) -> list[str]:
+        return list(self._labels)
+
+    def roll_up(self, sums: SlotSums) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """(wh, readings), each int64[len(labels())]. Integer products: exact."""
+        sums = sums.widened(self.classes)
+        return self._members @ sums.wh, self._members @ sums.readings
+
+    def expected(self, day: int) -> npt.NDArray[np.int64]:
+        """Meters that should report, by scope: int64[len(labels())]; day is a local day number."""
+        meters = np.asarray(self._register.counts(day), np.int64).reshape(-1)
+        return self._members[:, self._pairs] @ meters

@@ -1,0 +1,258 @@
+"""The values seen in the open days, and the sums they add up to.
+
+Two bytes a meter and slot, slot-major: row by row, so that the slot that is
+being reported stays in cache. A cell holds 0 for 'not seen', v + 1 for v Wh;
+what does not fit (large or negative energies, corrected or estimated values)
+is kept exactly in a table beside. Rows are a ring of whole UTC days.
+
+Work is tentative until `keep`: `undo` takes back everything since, including
+a day that was closed meanwhile. Memory is claimed row by row as slots arrive.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from wattstorm.metering import kernels
+from wattstorm.metering.aggregates import SlotSums
+from wattstorm.metering.block import BASE_RANK, Columns
+from wattstorm.metering.checks import OUTCOMES
+
+Array = npt.NDArray[Any]
+_MIN_TABLE: Final = 1 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which slots count, for one block: [low, future), of them <= closed are lost.
+
+    late_before: accepted readings in slots below it are late, and raise the revision.
+    """
+
+    low: int
+    future: int
+    closed: int
+    late_before: int
+
+
+@dataclass(slots=True)
+class _Applied:
+    """What one block did, enough to take it back."""
+
+    columns: Columns
+    window: Window
+    outcome: npt.NDArray[np.uint8]
+    old_cell: npt.NDArray[np.uint16]
+    old_wh: npt.NDArray[np.int32]
+    old_rank: npt.NDArray[np.int32]
+
+
+@dataclass(slots=True)
+class _Closed:
+    """A day's rows as they were before their places in the ring were given away."""
+
+    low: int
+    rows: npt.NDArray[np.intp]
+    saved: dict[str, Array]
+
+
+@dataclass(slots=True)
+class _Journal:
+    entries: list[_Applied | _Closed] = field(default_factory=list)
+    parting: dict[int, SlotSums] = field(default_factory=dict)
+    """Last sums of slots that changed and were then closed."""
+
+
+class DayStore:
+    """Open days of one partition and channel.
+
+    first_meter, size: the partition's dense indices; per_day: slots a UTC day;
+    days: days in the ring; classes: length of the sums' second axis.
+    """
+
+    def __init__(
+        self, first_meter: int, size: int, per_day: int, days: int, classes: int, kernel: Any = None
+    ) -> None:
+        self.first_meter, self.size, self.per_day, self.days = first_meter, size, per_day, days
+        self.kernel = kernel or kernels
+        self.rows = per_day * days
+        self.low = -1
+        """First slot of the ring; -1 before the first reading. Always a day's first slot."""
+        self.cells = np.zeros((self.rows, size), np.uint16)
+        self.sum_wh = np.zeros((self.rows, classes), np.int64)
+        self.sum_n = np.zeros((self.rows, classes), np.int64)
+        self.revisions = np.zeros(self.rows, np.int64)
+        self.changed = np.zeros(self.rows, np.uint8)
+        self.entries = np.zeros((1, size), np.uint32)
+        self.table_of_row = np.zeros(self.rows, np.uint8)
+        self._empty_table(_MIN_TABLE)
+        self._journal = _Journal()
+
+    # --- the window -----------------------------------------------------------
+
+    def row_of(self, slot: int) -> int:
+        return slot % self.rows
+
+    def open_from(self, low: int) -> None:
+        """Move the ring on so that it starts at slot `low`; days before it are closed."""
+        if self.low >= 0 and low > self.low:
+            gone = np.arange(self.low, min(low, self.low + self.rows)) % self.rows
+            gone = gone[self.sum_n[gone].any(axis=1) | (self.revisions[gone] != 0)]
+            for row in gone[self.changed[gone] == 1]:
+                self._journal.parting[self._slot_in(row)] = self._sums(row)
+            saved = {name: getattr(self, name)[gone] for name in _ROW_ARRAYS}
+            self._journal.entries.append(_Closed(self.low, gone, saved))
+            self.changed[gone] = 0
+            for name in _ROW_ARRAYS:
+                getattr(self, name)[gone] = 0
+        self.low = max(self.low, low)
+
+    # --- readings -------------------------------------------------------------
+
+    def apply(
+        self, columns: Columns, window: Window
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+        """Apply n readings. Returns (outcome uint8[n], counts int64[days + 1, OUTCOMES])."""
+        n = len(columns.meter)
+        self._make_room(columns)
+        applied = _Applied(
+            columns, window, np.empty(n, np.uint8), np.empty(n, np.uint16),
+            np.empty(n, np.int32), np.empty(n, np.int32),
+        )  # fmt: skip
+        by_day = np.zeros((self.days + 1, OUTCOMES), np.int64)
+        self.kernel.apply_readings(
+            columns.meter, columns.slot, columns.wh, columns.rank,
+            self.first_meter, self.entries, self.table_of_row, self.cells,
+            self.keys, self.beside_wh, self.beside_rank, self.used,
+            self.low, self.row_of(self.low), window.closed, window.future, window.late_before,
+            self.sum_wh, self.sum_n, self.revisions, self.changed,
+            applied.outcome, applied.old_cell, applied.old_wh, applied.old_rank,
+            by_day, self.per_day,
+        )  # fmt: skip
+        self._journal.entries.append(applied)
+        return applied.outcome, by_day
+
+    def keep(self) -> None:
+        """What was applied is committed: it can no longer be undone."""
+        self._journal = _Journal()
+        self.changed[:] = 0
+
+    def undo(self) -> None:
+        """Back to the last `keep`, exactly."""
+        for entry in reversed(self._journal.entries):
+            if isinstance(entry, _Closed):
+                self._reopen(entry)
+                continue
+            self.kernel.undo_readings(
+                entry.columns.meter, entry.columns.slot, entry.columns.wh,
+                self.first_meter, self.entries, self.table_of_row, self.cells,
+                self.keys, self.beside_wh, self.beside_rank,
+                self.low, self.row_of(self.low), entry.window.late_before,
+                self.sum_wh, self.sum_n, self.revisions,
+                entry.outcome, entry.old_cell, entry.old_wh, entry.old_rank,
+            )  # fmt: skip
+        self.keep()
+
+    def changes(self) -> dict[int, SlotSums]:
+        """Sums of the slots that changed since `keep`: absolute, not differences."""
+        rows = np.flatnonzero(self.changed)
+        return self._journal.parting | {self._slot_in(row): self._sums(row) for row in rows}
+
+    def _slot_in(self, row: np.intp) -> int:
+        return int(self.low + (row - self.row_of(self.low)) % self.rows)
+
+    def _sums(self, row: np.intp) -> SlotSums:
+        return SlotSums(
+            self.sum_wh[row].copy(), self.sum_n[row].copy(), int(self.revisions[row])
+        )
+
+    def held(self, slot: int, meter: int) -> tuple[int, int] | None:
+        """(Wh, rank) held for a dense index and a slot, or None."""
+        cell = int(self.cells[self.row_of(slot), meter - self.first_meter])
+        if cell == 0:
+            return None
+        if cell != kernels.BESIDE:
+            return cell - 1, BASE_RANK
+        at = int(np.flatnonzero(self.keys == slot * self.size + meter - self.first_meter)[0])
+        return int(self.beside_wh[at]), int(self.beside_rank[at])
+
+    # --- inside ---------------------------------------------------------------
+
+    def _reopen(self, closed: _Closed) -> None:
+        # A day that was opened in the place of this one goes first: nothing of it was kept.
+        self.low = closed.low
+        for name, values in closed.saved.items():
+            getattr(self, name)[closed.rows] = values
+
+    def _empty_table(self, capacity: int) -> None:
+        self.keys = np.full(capacity, kernels.EMPTY, np.int64)
+        self.beside_wh = np.zeros(capacity, np.int32)
+        self.beside_rank = np.zeros(capacity, np.int32)
+        self.used = np.zeros(1, np.int64)
+
+    def _make_room(self, columns: Columns) -> None:
+        """Grow the table beside for all readings that may need a place in it."""
+        wh = columns.wh
+        if (
+            columns.rank.size == 1 and columns.rank[0] == BASE_RANK
+            and wh.max() <= kernels.PLAIN_MAX and (wh.dtype == np.uint16 or wh.min() >= 0)
+        ):  # fmt: skip
+            return
+        odd = columns.rank != BASE_RANK
+        wide = (wh > kernels.PLAIN_MAX) | (wh < 0)
+        coming = len(columns.meter) if odd.size == 1 and odd[0] else int((odd | wide).sum())
+        if coming + int(self.used[0]) <= len(self.keys) * 0.6:
+            return
+        # Entries of closed days are dropped, unless an undo could still need them.
+        oldest = min([e.low for e in self._journal.entries if isinstance(e, _Closed)] + [self.low])
+        old = (self.keys, self.beside_wh, self.beside_rank)
+        staying = int(np.count_nonzero(self.keys >= oldest * self.size))
+        self._empty_table(_capacity(coming + staying))
+        self.used[0] = self.kernel.rehash(
+            *old, oldest * self.size, self.keys, self.beside_wh, self.beside_rank
+        )
+
+    # --- snapshots ------------------------------------------------------------
+
+    def arrays(self) -> dict[str, Array]:
+        """What a snapshot holds: one array a used row, the sums, the table beside."""
+        used = self.sum_n.any(axis=1) | (self.revisions != 0)
+        state = {f"cells.{row}": self.cells[row] for row in np.flatnonzero(used)}
+        beside = self.keys >= 0
+        return state | {
+            "sum_wh": self.sum_wh,
+            "sum_n": self.sum_n,
+            "revisions": self.revisions,
+            "beside.keys": self.keys[beside],
+            "beside.wh": self.beside_wh[beside],
+            "beside.rank": self.beside_rank[beside],
+        }
+
+    def load(self, low: int, state: dict[str, Array]) -> None:
+        """Take over the arrays of a snapshot; classes may have grown since."""
+        self.low = low
+        for name, array in state.items():
+            if name.startswith("cells."):
+                self.cells[int(name[6:]), : array.size] = array
+        classes = state["sum_wh"].shape[1]
+        self.sum_wh[:, :classes] = state["sum_wh"]
+        self.sum_n[:, :classes] = state["sum_n"]
+        self.revisions[:] = state["revisions"]
+        keys = state["beside.keys"]
+        self._empty_table(_capacity(len(keys)))
+        self.used[0] = self.kernel.rehash(
+            keys, state["beside.wh"], state["beside.rank"], 0,
+            self.keys, self.beside_wh, self.beside_rank,
+        )  # fmt: skip
+
+
+def _capacity(entries: int) -> int:
+    """Power of two that leaves the table at most 40 % full."""
+    return max(_MIN_TABLE, 1 << int(np.ceil(np.log2((entries + 1) / 0.4))))
+
+
+_ROW_ARRAYS: Final = ("cells", "sum_wh", "sum_n", "revisions")

@@ -1,0 +1,195 @@
+"""The meter register: external id → dense index → tariff, region, power, producer, by date.
+
+Dense indices are given once, in the order in which ids first appear, and never
+reused or renumbered; so are the codes of tariffs and regions. A register is a
+directory of memory-mapped arrays: opening it reads a card, and all processes of
+a machine share one copy. An extension makes a new version of the directory;
+whoever has the old one open keeps it until it calls `Register.open` again.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from wattstorm.errors import RegisterError
+from wattstorm.metering import idindex, register_files
+from wattstorm.metering.register_arrays import (
+    EPOCH,
+    Arrays,
+    Columns,
+    class_counts,
+    date_of,
+    entries_of_slice,
+    no_arrays,
+    unpack,
+)
+from wattstorm.metering.register_build import merge
+from wattstorm.metering.register_rows import read_rows
+
+__all__ = ["Columns", "Register"]
+
+MAX_PARTITION = 550_000
+"""Meters whose day store and entries still fit the cache of a core."""
+_PARTITIONS = 8
+_COUNT_ROWS = 1 << 20
+_COUNTS_KEPT = 64
+
+
+class Register:
+    """One version of the register, read-only. Made by `build` or `open`.
+
+    count: meters; tariffs, regions: names, whose positions are the codes;
+    partition p holds the dense indices from p * partition_size on;
+    version: 1 for the first build, one more with each extension that says something new.
+    """
+
+    def __init__(self, directory: Path, card: register_files.Card, arrays: Arrays) -> None:
+        self.directory = directory
+        self.card = card
+        self.count: int = card["meters"]
+        self.partition_size: int = card["partition_size"]
+        self.partitions = -(-self.count // self.partition_size)
+        self.tariffs: tuple[str, ...] = tuple(card["tariffs"])
+        self.regions: tuple[str, ...] = tuple(card["regions"])
+        self.version: int = card["version"]
+        self._arrays = arrays
+        try:
+            self._change_days = [
+                date.fromisoformat(text).toordinal() - EPOCH for text in card["change_dates"]
+            ]
+        except (TypeError, ValueError) as error:
+            raise RegisterError(
+                f"{directory / register_files.CARD}: change_dates: {error}",
+                "build the register again from its source files, in an empty directory",
+            ) from error
+        self._counts: dict[int, npt.NDArray[np.int64]] = {}
+
+    @classmethod
+    def build(
+        cls,
+        sources: Sequence[Path],
+        directory: Path,
+        *,
+        partition_size: int | None = None,
+        tariffs: Sequence[str] | None = None,
+    ) -> Register:
+        """Build a register from Parquet or CSV files, or extend the one in `directory`.
+
+        Columns: external_id, tariff, contracted_power_va and, optional, region ("all"),
+        producer (false), valid_from (1970-01-01). In an extension new ids get the next
+        dense indices, a later valid_from of a known id starts a new entry, and a row that
+        says what is known is ignored. partition_size: fixed by the first build.
+        tariffs: the only names allowed. Any refusal leaves the directory as it was.
+        """
+        directory = Path(directory)
+        if not sources:
+            raise RegisterError("no source file", "give at least one .parquet or .csv file")
+        with register_files.building(directory):
+            known = register_files.load(directory) if register_files.exists(directory) else None
+            old_card, old_arrays = known or (None, no_arrays())
+            _check_partition_size(partition_size, old_card)
+            rows = read_rows(
+                [Path(source) for source in sources],
+                tuple(old_card["tariffs"]) if old_card else (),
+                tuple(old_card["regions"]) if old_card else (),
+                tariffs,
+            )
+            if not len(rows.ids) and not known:
+                raise RegisterError(
+                    f"no rows in {', '.join(map(str, sources))}", "a register needs a meter"
+                )
+            arrays, days = merge(old_arrays, rows)
+            if arrays is not old_arrays:
+                meters = len(arrays.ids)
+                dates = {date_of(day).isoformat() for day in days}
+                card = {
+                    "version": old_card["version"] + 1 if old_card else 1,
+                    "meters": meters,
+                    "changes": len(arrays.change_keys),
+                    "partition_size": old_card["partition_size"]
+                    if old_card
+                    else partition_size or min(max(-(-meters // _PARTITIONS), 1), MAX_PARTITION),
+                    "tariffs": rows.tariffs,
+                    "regions": rows.regions,
+                    "change_dates": sorted(
+                        dates | set(old_card["change_dates"] if old_card else ())
+                    ),
+                }
+                register_files.write(directory, card, arrays, known)
+        return cls.open(directory)
+
+    @classmethod
+    def open(cls, directory: Path) -> Register:
+        """Map the newest version of the directory's register."""
+        card, arrays = register_files.load(Path(directory))
+        return cls(Path(directory), card, arrays)
+
+    def lookup(self, external_ids: npt.NDArray[np.uint64]) -> npt.NDArray[np.int32]:
+        """Dense indices int32[n] of external ids (any integers, [n]); -1 = unknown."""
+        wanted = np.asarray(external_ids)
+        if wanted.dtype.kind not in "iu" and wanted.size:
+            raise TypeError(f"external ids of type {wanted.dtype}; convert them to uint64")
+        # A negative number becomes one above 14 digits: unknown, as it should be.
+        wanted = np.ascontiguousarray(wanted.astype(np.uint64, copy=False))
+        return idindex.find(wanted, self._arrays.ids, self._arrays.index)
+
+    def external_ids(self, first: int, stop: int) -> npt.NDArray[np.uint64]:
+        """External ids of the dense indices first to stop - 1: uint64, a read-only view."""
+        self._check_slice(first, stop)
+        return self._arrays.ids[first:stop]
+
+    def epoch_on(self, day: int) -> int:
+        """Number of distinct dates up to `day` on which some entry starts.
+
+        day: local day number (days since 1970-01-01). Equal epochs, equal columns.
+        """
+        return bisect_right(self._change_days, day)
+
+    def columns(self, first: int, stop: int, day: int) -> Columns:
+        """What is valid on local day `day` for the dense indices first to stop - 1; copies."""
+        self._check_slice(first, stop)
+        known = self._arrays.first_days[first:stop] <= day
+        return unpack(entries_of_slice(self._arrays, first, stop, int(day)), known)
+
+    def counts(self, day: int) -> npt.NDArray[np.int64]:
+        """Meters known on local day `day`: int64[tariffs, regions], read-only, by code."""
+        epoch = self.epoch_on(day)
+        if epoch not in self._counts:
+            if len(self._counts) >= _COUNTS_KEPT:
+                self._counts.clear()
+            total = np.zeros((256, 256), np.int64)
+            for first in range(0, self.count, _COUNT_ROWS):
+                stop = min(first + _COUNT_ROWS, self.count)
+                known = self._arrays.first_days[first:stop] <= day
+                total += class_counts(entries_of_slice(self._arrays, first, stop, day), known)
+            counts = total[: len(self.tariffs), : len(self.regions)].copy()
+            counts.flags.writeable = False
+            self._counts[epoch] = counts
+        return self._counts[epoch]
+
+    def verify(self) -> None:
+        """Read all files and compare their checksums: RegisterError if one is damaged."""
+        register_files.verify(self.directory, self.card)
+
+    def _check_slice(self, first: int, stop: int) -> None:
+        if not 0 <= first <= stop <= self.count:
+            raise RegisterError(
+                f"dense indices {first} to {stop} of a register of {self.count} meters",
+                "ask for 0 <= first <= stop <= count",
+            )
+
+
+def _check_partition_size(wanted: int | None, card: register_files.Card | None) -> None:
+    if wanted is not None and wanted < 1:
+        raise RegisterError(f"partition_size {wanted}", "a partition holds one meter or more")
+    if wanted is not None and card and wanted != card["partition_size"]:
+        raise RegisterError(
+            f"partition_size {wanted}, but the register was built with {card['partition_size']}",
+            "leave it out: a meter never changes partition",
+        )

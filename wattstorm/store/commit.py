@@ -1,0 +1,131 @@
+"""The commit: what one batch changes, and the fence, in one script or not at all.
+
+The fence is the position up to which a partition's log is in the sums. A task
+owns a partition by a token that `acquire` gave it; taking the partition again
+makes every older token worthless, so a task that slept meanwhile writes nothing.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from wattstorm.errors import FencedOff, FenceMoved
+from wattstorm.store.connection import Connection
+from wattstorm.store.deadletters import DeadLetter
+from wattstorm.store.keys import partition_keys, slot_member
+from wattstorm.store.log import PRODUCER_LIFETIME_S
+from wattstorm.store.scripts import Argument, Script
+
+_ACQUIRE, _COMMIT = Script("acquire"), Script("commit")
+Counts = Mapping[str, int]
+KEEP_DEAD: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """position: last one in the sums (0: none); token: its owner's ("": nobody's);
+    highest: newest slot accepted (-1: none); birth_us: when its owner was born."""
+
+    position: int
+    token: str
+    highest: int
+    epoch: int = 0
+    birth_us: int = 0
+
+
+class PartitionStore:
+    """One partition's fence and sums. `keep_dead`: dead letters kept at most."""
+
+    def __init__(
+        self, connection: Connection, prefix: str, partition: int, *, keep_dead: int = KEEP_DEAD
+    ) -> None:
+        self.connection, self.partition, self.keep_dead = connection, partition, keep_dead
+        self.keys = partition_keys(prefix, partition)
+
+    def acquire(self, birth_us: int) -> Fence:
+        """Take the partition. FencedOff if a task born later owns it.
+
+        `birth_us`: the store's clock when the task began (`Connection.server_time_us`).
+        """
+        nonce = secrets.token_hex(8)
+        answer = _ACQUIRE.run(
+            self.connection, "take a partition", [self.keys.fence], [birth_us, nonce]
+        )
+        if not answer[0]:
+            raise FencedOff(self.partition, f"born at {birth_us} µs", answer[1].decode())
+        _, position, token, highest, epoch = answer
+        return Fence(int(position), token.decode(), int(highest), epoch, birth_us)
+
+    def fence(self) -> Fence:
+        """The fence as it stands."""
+        names = ("position", "owner", "highest", "epoch", "birth")
+        position, owner, highest, epoch, birth = self.connection.run(
+            "read a fence", lambda: self.connection.redis.hmget(self.keys.fence, names)
+        )
+        return Fence(
+            int(position or 0), (owner or b"").decode(), int(highest or -1),
+            int(epoch or 0), int(birth or 0),
+        )  # fmt: skip
+
+    def commit(
+        self,
+        token: str,
+        expected: int,
+        position: int,
+        *,
+        committed_bytes: int,
+        highest: int = -1,
+        partials: Mapping[tuple[int, int], bytes] | None = None,
+        audit: Counts | None = None,
+        by_day: Mapping[int, Counts] | None = None,
+        by_producer: Mapping[str, Counts] | None = None,
+        dead: Sequence[DeadLetter] = (),
+    ) -> None:
+        """Move the fence from `expected` to `position` and apply the rest with it.
+
+        committed_bytes: bytes of the entries expected+1 … position; partials:
+        (channel, slot) → absolute sums; audit, by_day, by_producer: counts to
+        add. FencedOff or FenceMoved: nothing was written. StoreUnreachable: it
+        may have been; `fence` tells.
+        """
+        days, names = by_day or {}, by_producer or {}
+        keys = [*self._keys(), *map(self.keys.audit_day, days)]
+        keys += map(self.keys.audit_producer, names)
+        arguments: list[Argument] = [token, expected, position, committed_bytes, highest]
+        arguments += [self.keep_dead, len(partials or {}), len(dead), len(days) + len(names)]
+        for (channel, slot), sums in (partials or {}).items():
+            arguments += (slot_member(channel, slot), sums)
+        for letter in dead:
+            arguments += (letter.reason, letter.position, letter.count, letter.data, letter.what)
+        groups = [(0, audit or {}), *((0, counts) for counts in days.values())]
+        groups += [(PRODUCER_LIFETIME_S, counts) for counts in names.values()]
+        for lifetime, counts in groups:
+            nonzero = {name: int(n) for name, n in counts.items() if n}
+            arguments += (lifetime, len(nonzero))
+            for pair in nonzero.items():
+                arguments += pair
+        answer = _COMMIT.run(self.connection, "commit a batch", keys, arguments)
+        if answer[0] == b"owner":
+            raise FencedOff(self.partition, token, answer[1].decode())
+        if answer[0] == b"moved":
+            raise FenceMoved(self.partition, expected, int(answer[1]))
+
+    def _keys(self) -> list[str]:
+        k = self.keys
+        return [k.fence, k.partials, k.dirty, k.audit, k.head, k.dead]
+
+    def audit(self) -> dict[str, int]:
+        return self._counts(self.keys.audit)
+
+    def audit_day(self, utc_day: int) -> dict[str, int]:
+        return self._counts(self.keys.audit_day(utc_day))
+
+    def audit_producer(self, name: str) -> dict[str, int]:
+        return self._counts(self.keys.audit_producer(name))
+
+    def _counts(self, key: str) -> dict[str, int]:
+        found = self.connection.run("read counters", lambda: self.connection.redis.hgetall(key))
+        return {name.decode(): int(n) for name, n in found.items()}

@@ -1,0 +1,79 @@
+"""The name of every key, in one place.
+
+Keys of one partition share the hash tag `{<prefix>:p<N>}`, those of one UTC day
+of results `{<prefix>:day:<D>}`: what one script touches lies in one hash slot.
+`docs/adr/` says what each holds.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+
+class PartitionKeys:
+    """Keys of one partition: its log, its fence and what changes with the fence."""
+
+    def __init__(self, prefix: str, partition: int) -> None:
+        self.tag = tag = f"{{{prefix}:p{partition}}}"
+        self.log = f"{tag}:log"
+        self.head = f"{tag}:head"
+        self.fence = f"{tag}:fence"
+        self.partials = f"{tag}:partials"
+        self.dirty = f"{tag}:dirty"
+        self.audit = f"{tag}:audit"
+        self.dead = f"{tag}:dead"
+
+    def producer(self, name: str) -> str:
+        return f"{self.tag}:producer:{name}"
+
+    def audit_day(self, utc_day: int) -> str:
+        return f"{self.audit}:day:{utc_day}"
+
+    def audit_producer(self, name: str) -> str:
+        return f"{self.audit}:producer:{name}"
+
+
+class DayKeys:
+    """Keys of the published results of one UTC day."""
+
+    def __init__(self, prefix: str, utc_day: int) -> None:
+        self.tag = f"{{{prefix}:day:{utc_day}}}"
+        self.stamps = f"{self.tag}:stamps"
+
+    def curve(self, channel: int, label: str) -> str:
+        return f"{self.tag}:curve:{channel}:{label}"
+
+
+class StoreKeys:
+    """Keys of the whole store."""
+
+    def __init__(self, prefix: str) -> None:
+        self.days = f"{prefix}:days"
+        self.meta = f"{prefix}:meta"
+        self.ingest = f"{prefix}:ingest"
+        self.workers = f"{prefix}:workers"
+        self.engine = f"{prefix}:engine"
+
+
+@lru_cache(maxsize=4096)
+def partition_keys(prefix: str, partition: int) -> PartitionKeys:
+    return PartitionKeys(prefix, partition)
+
+
+def day_keys(prefix: str, utc_day: int) -> DayKeys:
+    return DayKeys(prefix, utc_day)
+
+
+def store_keys(prefix: str) -> StoreKeys:
+    return StoreKeys(prefix)
+
+
+def slot_member(channel: int, slot: int) -> str:
+    """The field of `partials`, and the member of `dirty`: "<channel>:<slot>"."""
+    return f"{channel}:{slot}"
+
+
+def parse_slot_member(member: bytes) -> tuple[int, int]:
+    """(channel, slot) out of `slot_member`."""
+    channel, _, slot = member.partition(b":")
+    return int(channel), int(slot)

@@ -1,0 +1,271 @@
+"""The log: one stream a partition, entries numbered 1, 2, 3 … without holes.
+
+- `append` is idempotent: a producer numbers its blocks from 1 in each
+  partition, and the log takes number n only after n - 1, and once.
+- Entries leave only by `trim`, behind the fence and by the fence's owner;
+  never by length, which would drop unread ones in silence.
+- Bytes that wait for a commit are bounded: at the bound an append is "full"
+  (or shed and counted), and nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from redis.exceptions import NoScriptError, ResponseError
+
+from wattstorm.errors import FencedOff, FenceMoved, LogGap
+from wattstorm.store.connection import Connection
+from wattstorm.store.keys import PartitionKeys, partition_keys
+from wattstorm.store.scripts import Script
+
+PRODUCER_LIFETIME_S: Final = 7 * 86_400
+"""How long a producer's last number is remembered after its last block."""
+_JOINED: Final = 16_384  # blocks below this are copied into one send, others sent in place
+
+_APPEND, _CLAIM, _TRIM = Script("append"), Script("claim"), Script("trim")
+
+
+class Append(NamedTuple):
+    """What is to be appended."""
+
+    partition: int
+    producer: str
+    number: int
+    data: bytes
+    readings: int
+
+
+class Appended(NamedTuple):
+    """How it went.
+
+    status: "new"; "double", it is there already; "gap", earlier numbers are
+    missing; "full"; "shed", counted and dropped; "taken", a newer process uses
+    the producer's name. position: in the log if new, else 0. last_number: the
+    last one that the store has of this producer in this partition.
+    """
+
+    status: str
+    position: int
+    last_number: int
+
+
+class Entry(NamedTuple):
+    position: int
+    data: bytes
+    arrived_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Counters of one partition's log; bytes are blocks' bytes."""
+
+    tail: int = 0
+    appended: int = 0
+    committed: int = 0
+    trimmed: int = 0
+    first: int = 1
+    shed_blocks: int = 0
+    shed_readings: int = 0
+
+
+class Log:
+    """The logs of all partitions. `bound`: bytes that may wait in one of them, 0 for no bound."""
+
+    def __init__(self, connection: Connection, prefix: str, *, bound: int = 0) -> None:
+        self.connection, self.prefix, self.bound = connection, prefix, bound
+        self._heads: dict[tuple[int, str], bytes] = {}
+
+    def append(
+        self,
+        partition: int,
+        producer: str,
+        number: int,
+        data: bytes,
+        readings: int,
+        *,
+        shed: bool = False,
+        session: str = "",
+    ) -> Appended:
+        """Append one block, once; see `Appended`."""
+        one = Append(partition, producer, number, data, readings)
+        return self.append_many([one], shed=shed, session=session)[0]
+
+    def append_many(
+        self,
+        blocks: Sequence[Append],
+        *,
+        bound: int | None = None,
+        shed: bool = False,
+        session: str = "",
+    ) -> list[Appended]:
+        """Append in this order, in one round trip; one answer each.
+
+        If it raises, any of them may or may not be in the log: `last_numbers` tells.
+        """
+        limit = self.bound if bound is None else bound
+        tail = _bulk(b"%d" % limit) + _bulk(b"1" if shed else b"0") + _bulk(session.encode())
+        tail += _bulk(b"%d" % PRODUCER_LIFETIME_S)
+
+        def call() -> list[Any]:
+            answers = self._exchange(self._packed(blocks, tail), len(blocks))
+            for _ in range(3):
+                first = next((i for i, a in enumerate(answers) if _unknown(a)), None)
+                if first is None:
+                    break
+                # From the first one that was not taken: those behind it met a gap, or nothing.
+                _APPEND.load(self.connection)
+                rest = blocks[first:]
+                answers[first:] = self._exchange(self._packed(rest, tail), len(rest))
+            for answer in answers:
+                if isinstance(answer, Exception):
+                    raise answer
+            return answers
+
+        answers = self.connection.run("append to the log", call) if blocks else []
+        return [Appended(a[0].decode(), a[1], a[2]) for a in answers]
+
+    def _packed(self, blocks: Sequence[Append], tail: bytes) -> list[bytes]:
+        """EVALSHA commands as the store reads them, small pieces joined, large blocks as they are.
+
+        By hand because redis-py spends more time on packing than the store on appending.
+        """
+        sent: list[bytes] = []
+        small: list[bytes] = []
+        for partition, producer, number, data, readings in blocks:
+            head = self._heads.get((partition, producer)) or self._head(partition, producer)
+            n, r = b"%d" % number, b"%d" % readings
+            small.append(b"%b%d\r\n%b\r\n$%d\r\n" % (head, len(n), n, len(data)))
+            if len(data) > _JOINED:
+                sent += (b"".join(small), data)
+                small = []
+            else:
+                small.append(data)
+            small.append(b"\r\n$%d\r\n%b\r\n%b" % (len(r), r, tail))
+        sent.append(b"".join(small))
+        return sent
+
+    def _head(self, partition: int, producer: str) -> bytes:
+        keys = self._keys(partition)
+        names = ("EVALSHA", _APPEND.sha, "3", keys.log, keys.head, keys.producer(producer))
+        packed = b"*13\r\n" + b"".join(_bulk(name.encode()) for name in names) + b"$"
+        if len(self._heads) > 10_000:
+            self._heads.clear()
+        self._heads[partition, producer] = packed
+        return packed
+
+    def _exchange(self, packed: list[bytes], count: int) -> list[Any]:
+        """Send, then read `count` answers; errors of single answers are returned among them."""
+        pool = self.connection.redis.connection_pool
+        link = pool.get_connection()
+        try:
+            link.send_packed_command(packed, check_health=False)
+            return [_answer(link) for _ in range(count)]
+        except BaseException:
+            link.disconnect()  # answers may still be on their way
+            raise
+        finally:
+            pool.release(link)
+
+    def claim(
+        self, producer: str, partitions: Sequence[int], session: str, last: int | None = None
+    ) -> list[tuple[bool, int]]:
+        """Take a producer's name: (taken?, its last number) a partition; `last` sets it anew."""
+        number = "" if last is None else str(last)
+        calls = [
+            ([self._keys(p).producer(producer)], [session, PRODUCER_LIFETIME_S, number])
+            for p in partitions
+        ]
+        answers = _CLAIM.run_many(self.connection, "take a producer's name", calls)
+        return [(bool(taken), number) for taken, number in answers]
+
+    def last_numbers(self, producer: str, partitions: Sequence[int]) -> list[int]:
+        """The last number that the store has of this producer, a partition; 0: none."""
+        pipeline = self.connection.redis.pipeline(transaction=False)
+        for p in partitions:
+            pipeline.get(self._keys(p).producer(producer))
+        found = self.connection.run("read a producer's last number", pipeline.execute)
+        return [int(value.split(b" ")[0]) if value else 0 for value in found]
+
+    def tails(self, partitions: Sequence[int]) -> list[int]:
+        """Each partition's last position (0: empty), in one round trip."""
+        pipeline = self.connection.redis.pipeline(transaction=False)
+        for p in partitions:
+            pipeline.hget(self._keys(p).head, "tail")
+        return [int(tail or 0) for tail in self.connection.run("read the log", pipeline.execute)]
+
+    def read(self, partition: int, first: int, last: int) -> list[Entry]:
+        """Entries first … last, both included. LogGap if any of them is not there."""
+        key = self._keys(partition).log
+        command = ("XRANGE", key, f"{first}-0", f"{last}-0", "COUNT", max(1, last - first + 1))
+        # In a list of its own: by the bare name redis-py would turn each entry into a dict.
+        rows = self.connection.run("read the log", lambda: self._raw(*command))
+        entries = [Entry(int(i.split(b"-")[0]), f[1], int(f[3])) for i, f in rows]
+        if [entry.position for entry in entries] != list(range(first, last + 1)):
+            found = f"{entries[0].position} to {entries[-1].position}" if entries else "none"
+            raise LogGap(
+                f"partition {partition}: entries {first} to {last} were asked, "
+                f"{len(entries)} are there ({found})",
+                "they were trimmed, or the store went back to an earlier state; ask the fence",
+            )
+        return entries
+
+    def _raw(self, *command: str | int) -> Any:
+        pool = self.connection.redis.connection_pool
+        link = pool.get_connection()
+        try:
+            link.send_command(*command)
+            return link.read_response()
+        except ResponseError:
+            raise
+        except BaseException:
+            link.disconnect()
+            raise
+        finally:
+            pool.release(link)
+
+    def trim(self, partition: int, position: int, token: str) -> int:
+        """Remove entries up to `position`; the first position left.
+
+        FencedOff if `token` is not the owner's, FenceMoved if the fence is below `position`.
+        """
+        keys = self._keys(partition)
+        status, value = _TRIM.run(
+            self.connection, "trim the log", [keys.fence, keys.head, keys.log], [token, position]
+        )
+        if status == b"owner":
+            raise FencedOff(partition, token, value.decode())
+        if status == b"moved":
+            raise FenceMoved(partition, position, int(value))
+        return int(value)
+
+    def status(self, partition: int) -> Head:
+        return self.statuses([partition])[0]
+
+    def statuses(self, partitions: Sequence[int]) -> list[Head]:
+        """Heads in one round trip."""
+        pipeline = self.connection.redis.pipeline(transaction=False)
+        for p in partitions:
+            pipeline.hgetall(self._keys(p).head)
+        found = self.connection.run("read the log's head", pipeline.execute)
+        return [Head(**{key.decode(): int(value) for key, value in h.items()}) for h in found]
+
+    def _keys(self, partition: int) -> PartitionKeys:
+        return partition_keys(self.prefix, partition)
+
+
+def _bulk(value: bytes) -> bytes:
+    return b"$%d\r\n%b\r\n" % (len(value), value)
+
+
+def _answer(link: Any) -> Any:
+    try:
+        return link.read_response()
+    except ResponseError as error:
+        return error
+
+
+def _unknown(answer: Any) -> bool:
+    return isinstance(answer, NoScriptError)

@@ -1,0 +1,44 @@
+-- Append one block to a partition's log, once.
+-- KEYS: log, head, producer
+-- ARGV: number, block, readings, bound in bytes (0: none), shed (0 or 1), session, lifetime in s
+-- Returns {status, position, the producer's last number}.
+-- Only effects are replicated (Redis 5 and later), so TIME may be read before a write.
+local last, session = 0, ''
+local stored = redis.call('GET', KEYS[3])
+if stored then
+  local digits
+  digits, session = string.match(stored, '^(%d+) ?(.*)$')
+  last = tonumber(digits)
+end
+-- Sessions begin with the store's clock at a fixed width: a smaller one is an older process.
+if ARGV[6] ~= '' and ARGV[6] < session then return {'taken', 0, last} end
+if ARGV[6] ~= '' then session = ARGV[6] end
+local number = tonumber(ARGV[1])
+if number <= last then return {'double', 0, last} end
+if number > last + 1 then return {'gap', 0, last} end
+
+local head = redis.call('HMGET', KEYS[2], 'tail', 'appended', 'committed', 'trimmed')
+local position = tonumber(head[1] or 0) + 1
+local appended = tonumber(head[2] or 0)
+local size, bound = #ARGV[2], tonumber(ARGV[4])
+local waiting, kept = appended - tonumber(head[3] or 0), appended - tonumber(head[4] or 0)
+local mark = ARGV[1] .. ' ' .. session
+-- What waits for nobody is always taken, or a block above the bound would wait for ever.
+if bound > 0 and ((waiting > 0 and waiting + size > bound)
+    or (kept > 0 and kept + size > 4 * bound)) then
+  if ARGV[5] ~= '1' then return {'full', 0, last} end
+  -- Shed: the number is used up, so that those behind it are no gap.
+  redis.call('SET', KEYS[3], mark, 'EX', ARGV[7])
+  redis.call('HINCRBY', KEYS[2], 'shed_blocks', 1)
+  redis.call('HINCRBY', KEYS[2], 'shed_readings', ARGV[3])
+  return {'shed', 0, number}
+end
+local time = redis.call('TIME')
+local arrived = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+local total = string.format('%.0f', appended + size)
+local tail = string.format('%.0f', position)
+-- The first write: with memory full it is refused, and nothing has changed.
+redis.call('XADD', KEYS[1], tail .. '-0', 'b', ARGV[2], 't', arrived, 'a', total)
+redis.call('HSET', KEYS[2], 'tail', tail, 'appended', total)
+redis.call('SET', KEYS[3], mark, 'EX', ARGV[7])
+return {'new', position, number}

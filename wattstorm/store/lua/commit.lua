@@ -1,0 +1,59 @@
+-- One batch: sums, dirty slots, counters, dead letters and the fence, all or nothing.
+-- KEYS: fence, partials, dirty, audit, head, dead, then one hash of counters a group
+-- ARGV: token, expected, position, bytes, highest, dead letters kept, P, D, G, then
+--   P x (slot, sums), D x (reason, position, count, bytes, what),
+--   (G + 1) x (lifetime in s or 0, n, n x (counter, n)): the first group is KEYS[4],
+--   group i > 1 is KEYS[5 + i].
+-- Returns {'ok'}, {'owner', who} or {'moved', position}. Checks first, writes after.
+local fence = redis.call('HMGET', KEYS[1], 'owner', 'position', 'highest')
+if fence[1] ~= ARGV[1] then return {'owner', fence[1] or 'nobody'} end
+if tonumber(fence[2] or 0) ~= tonumber(ARGV[2]) then return {'moved', fence[2] or '0'} end
+redis.call('HDEL', KEYS[1], '')  -- see acquire: full memory must not stop a commit
+
+local CHUNK = 1000  -- arguments of one call; Lua's stack ends near 8,000
+local position = ARGV[3]
+local at, P, D, G = 10, tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local stop = at + 2 * P
+while at < stop do
+  local upto = math.min(at + CHUNK, stop) - 1
+  redis.call('HSET', KEYS[2], unpack(ARGV, at, upto))
+  local scores = {}
+  for i = at, upto, 2 do
+    scores[#scores + 1] = position
+    scores[#scores + 1] = ARGV[i]
+  end
+  redis.call('ZADD', KEYS[3], unpack(scores))
+  at = upto + 1
+end
+
+if D > 0 then
+  local keep = tonumber(ARGV[6])
+  local held = redis.call('XLEN', KEYS[6])
+  local dropped = math.max(0, held + D - keep)
+  for i = math.max(0, D - keep), D - 1 do
+    local a = at + 5 * i
+    redis.call('XADD', KEYS[6], '*', 'reason', ARGV[a], 'position', ARGV[a + 1],
+      'count', ARGV[a + 2], 'b', ARGV[a + 3], 'what', ARGV[a + 4])
+  end
+  if dropped > 0 then redis.call('XTRIM', KEYS[6], 'MAXLEN', keep) end
+  redis.call('HINCRBY', KEYS[4], 'dead', D)
+  if dropped > 0 then redis.call('HINCRBY', KEYS[4], 'dead_dropped', dropped) end
+  at = at + 5 * D
+end
+
+for group = 0, G do
+  local key = group == 0 and KEYS[4] or KEYS[6 + group]
+  local lifetime, n = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
+  at = at + 2
+  for _ = 1, n do
+    redis.call('HINCRBY', key, ARGV[at], ARGV[at + 1])
+    at = at + 2
+  end
+  if lifetime > 0 then redis.call('EXPIRE', key, lifetime) end
+end
+
+local highest = tonumber(fence[3] or -1)
+if tonumber(ARGV[5]) > highest then redis.call('HSET', KEYS[1], 'highest', ARGV[5]) end
+redis.call('HSET', KEYS[1], 'position', position)
+redis.call('HINCRBY', KEYS[5], 'committed', ARGV[4])
+return {'ok'}
