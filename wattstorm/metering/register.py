@@ -30,7 +30,7 @@ from wattstorm.metering.register_arrays import (
     unpack,
 )
 from wattstorm.metering.register_build import merge
-from wattstorm.metering.register_rows import read_rows
+from wattstorm.metering.register_rows import Rows, read_rows
 
 __all__ = ["Columns", "Register"]
 
@@ -98,7 +98,7 @@ class Register:
                 [Path(source) for source in sources],
                 tuple(old_card["tariffs"]) if old_card else (),
                 tuple(old_card["regions"]) if old_card else (),
-                tariffs,
+                allowed=tariffs,
             )
             if not len(rows.ids) and not known:
                 raise RegisterError(
@@ -106,21 +106,7 @@ class Register:
                 )
             arrays, days = merge(old_arrays, rows)
             if arrays is not old_arrays:
-                meters = len(arrays.ids)
-                dates = {date_of(day).isoformat() for day in days}
-                card = {
-                    "version": old_card["version"] + 1 if old_card else 1,
-                    "meters": meters,
-                    "changes": len(arrays.change_keys),
-                    "partition_size": old_card["partition_size"]
-                    if old_card
-                    else partition_size or min(max(-(-meters // _PARTITIONS), 1), MAX_PARTITION),
-                    "tariffs": rows.tariffs,
-                    "regions": rows.regions,
-                    "change_dates": sorted(
-                        dates | set(old_card["change_dates"] if old_card else ())
-                    ),
-                }
+                card = _next_card(old_card, partition_size, arrays, rows, days)
                 register_files.write(directory, card, arrays, known)
         return cls.open(directory)
 
@@ -193,3 +179,25 @@ def _check_partition_size(wanted: int | None, card: register_files.Card | None) 
             f"partition_size {wanted}, but the register was built with {card['partition_size']}",
             "leave it out: a meter never changes partition",
         )
+
+
+def _next_card(
+    old: register_files.Card | None,
+    partition_size: int | None,
+    arrays: Arrays,
+    rows: Rows,
+    days: npt.NDArray[np.int64],
+) -> register_files.Card:
+    """Card of the version that `arrays` make: what the old one fixed stays."""
+    meters = len(arrays.ids)
+    default = min(max(-(-meters // _PARTITIONS), 1), MAX_PARTITION)
+    dates = {date_of(day).isoformat() for day in days}
+    return {
+        "version": old["version"] + 1 if old else 1,
+        "meters": meters,
+        "changes": len(arrays.change_keys),
+        "partition_size": old["partition_size"] if old else partition_size or default,
+        "tariffs": list(rows.tariffs),
+        "regions": list(rows.regions),
+        "change_dates": sorted(dates | set(old["change_dates"] if old else ())),
+    }

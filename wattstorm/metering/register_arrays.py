@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -63,7 +63,7 @@ class Arrays:
     """uint64[changes], the entry from that day on."""
 
 
-DTYPES: Final = {
+DTYPES: Final[dict[str, np.dtype[Any]]] = {
     "ids": np.dtype("<u8"),
     "index": np.dtype("<u8"),
     "entries": np.dtype("<u8"),

@@ -119,6 +119,7 @@ def write(directory: Path, card: Card, arrays: Arrays, known: tuple[Card, Arrays
         }
         _sync(beside)
         beside.rename(directory / name)
+        _sync(directory)  # the card must not come back from a power cut without its arrays
         whole = {"kind": "wattstorm register", "schema": SCHEMA, **card}
         text = json.dumps({**whole, "data": name, "files": files}, indent=1, ensure_ascii=False)
         fresh = directory / f".{CARD}"
@@ -202,7 +203,7 @@ def _sweep(directory: Path, keep: str) -> None:
     for path in directory.iterdir():
         ours = path.name.startswith((".building-version-", "version-"))
         if ours and path.name != keep and path.is_dir():
-            shutil.rmtree(path)
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _sha256(path: Path) -> str:

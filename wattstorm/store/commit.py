@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from wattstorm.errors import FencedOff, FenceMoved
 from wattstorm.store.connection import Connection
@@ -62,9 +62,10 @@ class PartitionStore:
     def fence(self) -> Fence:
         """The fence as it stands."""
         names = ("position", "owner", "highest", "epoch", "birth")
-        position, owner, highest, epoch, birth = self.connection.run(
+        found: list[Any] = self.connection.run(
             "read a fence", lambda: self.connection.redis.hmget(self.keys.fence, names)
         )
+        position, owner, highest, epoch, birth = found
         return Fence(
             int(position or 0), (owner or b"").decode(), int(highest or -1),
             int(epoch or 0), int(birth or 0),
@@ -127,5 +128,5 @@ class PartitionStore:
         return self._counts(self.keys.audit_producer(name))
 
     def _counts(self, key: str) -> dict[str, int]:
-        found = self.connection.run("read counters", lambda: self.connection.redis.hgetall(key))
+        found: Any = self.connection.run("read counters", lambda: self.connection.redis.hgetall(key))
         return {name.decode(): int(n) for name, n in found.items()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from wattstorm.store.connection import Connection
 from wattstorm.store.keys import partition_keys
@@ -47,7 +48,7 @@ class DeadLetters:
         start, left = b"-", limit
         while left is None or left > 0:
             page = 200 if left is None else min(200, left)
-            rows = self.connection.run(
+            rows: Any = self.connection.run(
                 "read dead letters",
                 lambda start=start, page=page: self.connection.redis.xrange(
                     key, min=start, count=page

@@ -19,7 +19,7 @@ from redis.exceptions import NoScriptError, ResponseError
 from wattstorm.errors import FencedOff, FenceMoved, LogGap
 from wattstorm.store.connection import Connection
 from wattstorm.store.keys import PartitionKeys, partition_keys
-from wattstorm.store.scripts import Script
+from wattstorm.store.scripts import Argument, Script
 
 PRODUCER_LIFETIME_S: Final = 7 * 86_400
 """How long a producer's last number is remembered after its last block."""
@@ -174,10 +174,8 @@ class Log:
     ) -> list[tuple[bool, int]]:
         """Take a producer's name: (taken?, its last number) a partition; `last` sets it anew."""
         number = "" if last is None else str(last)
-        calls = [
-            ([self._keys(p).producer(producer)], [session, PRODUCER_LIFETIME_S, number])
-            for p in partitions
-        ]
+        arguments: list[Argument] = [session, PRODUCER_LIFETIME_S, number]
+        calls = [([self._keys(p).producer(producer)], arguments) for p in partitions]
         answers = _CLAIM.run_many(self.connection, "take a producer's name", calls)
         return [(bool(taken), number) for taken, number in answers]
 

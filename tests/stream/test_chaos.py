@@ -1,0 +1,193 @@
+"""Whatever dies, the sums are exact: real processes, real SIGKILLs, a real store."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import psutil
+import pytest
+
+from tests.servers import TestServer
+from tests.stream.town import (
+    Town, a_stream, a_town, assert_conserved, audit, committed_sums, drained, in_blocks, truth,
+    wait_until,
+)  # fmt: skip
+from wattstorm.readers.results import Results
+from wattstorm.store.producer import Producer
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+
+
+class Feeding(threading.Thread):
+    """A producer that sends a stream at a rate, and resends what the store loses."""
+
+    def __init__(self, town: Town, stream: pl.DataFrame, size: int, seconds: float) -> None:
+        super().__init__(daemon=True)
+        self.town, self.size, self.seconds = town, size, seconds
+        self.blocks = list(in_blocks(stream, town.register.partition_size, size))
+        self.readings = len(stream)
+        self.error: BaseException | None = None
+        self.resent = 0
+
+    def run(self) -> None:
+        try:
+            self._feed()
+        except BaseException as error:
+            self.error = error
+
+    def _feed(self) -> None:
+        with self.town.connect() as connection:
+            producer = Producer(
+                self.town.log(connection), "town", self.town.partitions,
+                backlog_bytes=64 << 20, when_full="block", full_timeout_s=0,
+            )  # fmt: skip
+            start = time.monotonic()
+            for i, block in enumerate(self.blocks):
+                time.sleep(
+                    max(0.0, start + i * self.seconds / len(self.blocks) - time.monotonic())
+                )
+                producer.send(block)
+            producer.flush()
+            self.resent = producer.resent
+
+    def finish(self) -> None:
+        self.join(240)
+        assert not self.is_alive(), "the producer still waits"
+        if self.error:
+            raise self.error
+
+
+@pytest.fixture
+def running() -> Iterator[Callable[..., Any]]:
+    """Starts engines; whatever is left of them is ended with the test."""
+    started: list[Any] = []
+
+    def start(town: Town, **how: Any) -> Any:
+        started.append(town.engine(**how))
+        return started[-1]
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(20)
+            except Exception:
+                process.kill()
+
+
+def workers(engine: Any) -> list[int]:
+    try:
+        return [child.pid for child in psutil.Process(engine.pid).children()]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def kill_one(engine: Any, rng: random.Random) -> None:
+    """SIGKILL a random worker, once there is one to kill."""
+    wait_until(lambda: workers(engine), 30, "a worker to kill")
+    os.kill(rng.choice(workers(engine)), signal.SIGKILL)
+
+
+def assert_exact(town: Town, stream: pl.DataFrame) -> None:
+    """Committed sums, published curves and the audit, against a plain recomputation."""
+    expected = truth(stream)
+    with town.connect() as connection:
+        assert committed_sums(town, connection) == expected
+        counts = audit(town, connection)
+        assert_conserved(counts)
+        assert counts["received"] == len(stream)
+        assert counts["new"] == stream.select("meter", "slot").n_unique()
+    results = Results.open(town.settings)
+    for label, slots in expected.items():
+        curve = results.curve(label, min(slots), max(slots))
+        got = zip(curve.slots.tolist(), curve.wh.tolist(), curve.readings.tolist(), strict=True)
+        assert {s: (w, n) for s, w, n in got if n} == slots, label
+
+
+def test_a_worker_killed_25_times_changes_nothing(
+    tmp_path: Path, running: Callable[..., Any]
+) -> None:
+    """2.2 million readings flow while workers are killed at random moments."""
+    with TestServer(tmp_path / "redis") as server:
+        town = a_town(tmp_path, server.url, 14_000, 2_400, snapshot__every_s=1.0)
+        stream = a_stream(1, 14_000, 144)
+        engine = running(town)
+        feeding = Feeding(town, stream, 12_000, 45)
+        feeding.start()
+        rng = random.Random(25)
+        for _ in range(25):
+            time.sleep(rng.uniform(0.2, 3.0))
+            kill_one(engine, rng)
+        feeding.finish()
+        with town.connect() as connection:
+            wait_until(lambda: drained(town, connection), 120, "the log to be drained")
+        assert_exact(town, stream)
+
+
+def test_a_store_restarted_and_killed_changes_nothing(
+    tmp_path: Path, running: Callable[..., Any]
+) -> None:
+    """Five clean restarts, three kills, and once the last second of the store's disk
+    is gone: state and fence go back together, and the producer resends."""
+    with TestServer(tmp_path / "redis") as server:
+        town = a_town(tmp_path, server.url, 3_000, 500, snapshot__every_s=1.0)
+        stream = a_stream(2, 3_000, 144)
+        running(town)
+        feeding = Feeding(town, stream, 4_000, 40)
+        feeding.start()
+        rng = random.Random(8)
+        for what in rng.sample(["restart"] * 5 + ["kill"] * 3 + ["power cut"] * 2, 10):
+            time.sleep(rng.uniform(1.5, 3.5))
+            if what == "power cut":
+                power_cut(server, rng)
+            else:
+                server.restart(kill=what == "kill")
+        feeding.finish()
+        with town.connect() as connection:
+            wait_until(lambda: drained(town, connection), 120, "the log to be drained")
+        assert_exact(town, stream)
+        assert feeding.resent > 0
+
+
+def power_cut(server: TestServer, rng: random.Random) -> None:
+    """Kill the store, and cut off its file what the last half second had written."""
+    files = sorted(server.aof_dir.glob("*.incr.aof"), key=lambda f: f.stat().st_mtime)
+    before = files[-1].stat().st_size
+    time.sleep(rng.uniform(0.1, 0.5))
+    server.kill()
+    with files[-1].open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.truncate(rng.randint(min(before, size), size))
+    server.start()
+
+
+def test_everything_dies_at_once(tmp_path: Path, running: Callable[..., Any]) -> None:
+    """Engine, workers and store are killed together, thrice; a new engine goes on."""
+    with TestServer(tmp_path / "redis") as server:
+        town = a_town(tmp_path, server.url, 1_000, 300, snapshot__every_s=1.0)
+        stream = a_stream(3, 1_000, 144)
+        feeding = Feeding(town, stream, 2_000, 20)
+        engine = running(town)
+        feeding.start()
+        for _ in range(3):
+            time.sleep(4)
+            pids = workers(engine)
+            os.kill(engine.pid, signal.SIGKILL)
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
+            server.restart(kill=True)
+            engine.wait(10)
+            engine = running(town)
+        feeding.finish()
+        with town.connect() as connection:
+            wait_until(lambda: drained(town, connection), 120, "the log to be drained")
+        assert_exact(town, stream)
