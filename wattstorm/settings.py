@@ -28,6 +28,7 @@ from wattstorm.errors import UsageError
 from wattstorm.setting_values import Limits, closest, mask_url, split_password
 
 CONFIG_FILE = "wattstorm.toml"
+SCOPES = ("nation", "tariff", "region")
 ENV_PREFIX = "WATTSTORM_"
 PASSWORD_VARIABLE = "WATTSTORM_STORE_PASSWORD"
 # Variables with our prefix that are no setting.
@@ -93,11 +94,7 @@ class Stream:
     deadline_hours: float = setting(
         24.0, "hours after its end at which a slot is final whatever its coverage", low=0, high=744
     )
-    scopes: tuple[str, ...] = setting(
-        ("nation", "tariff", "region"),
-        "what curves are summed by",
-        choices=("nation", "tariff", "region"),
-    )
+    scopes: tuple[str, ...] = setting(SCOPES, "what curves are summed by", choices=SCOPES)
 
 
 @dataclass(frozen=True, kw_only=True)

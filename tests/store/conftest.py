@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +13,8 @@ import pytest
 import redis
 
 from tests.servers import TestServer, binaries
+from tests.store.helpers import server_pid, wait_for
+from wattstorm.store.connection import Connection
 
 
 @pytest.fixture(autouse=True)
@@ -72,3 +76,29 @@ def store_url(_module_server: TestServer) -> str:
         client.flushall()
         client.script_flush()
     return _module_server.url
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[..., Connection]]:
+    """Connections that are closed with the test."""
+    made: list[Connection] = []
+
+    def make(url: str, **options: object) -> Connection:
+        made.append(Connection(url, **options))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for connection in made:
+        connection.close()
+
+
+@pytest.fixture
+def data() -> Iterator[Path]:
+    """A data directory with a short path; a server left in it is ended."""
+    base = Path(tempfile.mkdtemp(prefix="ws-", dir="/tmp"))
+    yield base / "data"
+    if pid := server_pid(base / "data"):
+        os.kill(pid, signal.SIGCONT)
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not server_pid(base / "data"))
+    shutil.rmtree(base, ignore_errors=True)

@@ -59,15 +59,9 @@ class Register:
         self.regions: tuple[str, ...] = tuple(card["regions"])
         self.version: int = card["version"]
         self._arrays = arrays
-        try:
-            self._change_days = [
-                date.fromisoformat(text).toordinal() - EPOCH for text in card["change_dates"]
-            ]
-        except (TypeError, ValueError) as error:
-            raise RegisterError(
-                f"{directory / register_files.CARD}: change_dates: {error}",
-                "build the register again from its source files, in an empty directory",
-            ) from error
+        self._change_days = [
+            date.fromisoformat(text).toordinal() - EPOCH for text in card["change_dates"]
+        ]
         self._counts: dict[int, npt.NDArray[np.int64]] = {}
 
     @classmethod
@@ -93,6 +87,7 @@ class Register:
         with register_files.building(directory):
             known = register_files.load(directory) if register_files.exists(directory) else None
             old_card, old_arrays = known or (None, no_arrays())
+            register_files.sweep(directory, old_card["data"] if old_card else "")
             _check_partition_size(partition_size, old_card)
             rows = read_rows(
                 [Path(source) for source in sources],

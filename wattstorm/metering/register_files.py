@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wattstorm.errors import RegisterError
+from wattstorm.metering.idindex import places_for
 from wattstorm.metering.register_arrays import DTYPES, Arrays
 
 SCHEMA: Final = 1
@@ -33,10 +34,6 @@ CARD: Final = "card.json"
 SMALL_BYTES: Final = 4_000_000
 """Files up to this size are checksummed at every opening, larger ones by `verify`."""
 _REBUILD = "build the register again from its source files, in an empty directory"
-_FIELDS: Final = {
-    "version": int, "data": str, "meters": int, "changes": int, "partition_size": int,
-    "tariffs": list, "regions": list, "change_dates": list, "files": dict,
-}  # fmt: skip
 _BY_METER: Final = ("ids", "entries", "first_days", "last_days")
 
 Card = dict[str, Any]
@@ -63,7 +60,16 @@ def building(directory: Path) -> Iterator[None]:
 
 
 def exists(directory: Path) -> bool:
-    return (directory / CARD).exists()
+    """Is there a register to extend? One that lost its card is refused, not overwritten."""
+    if (directory / CARD).exists():
+        return True
+    later = [p for p in directory.glob("version-*") if p.name != "version-000001"]
+    if later:  # version 1 without a card is a first build that was cut short
+        raise RegisterError(
+            f"{directory / CARD} is missing beside {later[0].name}",
+            "bring it back from a backup, or " + _REBUILD,
+        )
+    return False
 
 
 def load(directory: Path) -> tuple[Card, Arrays]:
@@ -97,9 +103,8 @@ def read_card(directory: Path) -> Card:
             f"{path} has schema {card.get('schema')!r}, this wattstorm reads {SCHEMA}",
             "use the wattstorm that wrote it, or " + _REBUILD,
         )
-    for name, kind in _FIELDS.items():
-        if type(card.get(name)) is not kind:
-            raise RegisterError(f"{path}: field {name} is {card.get(name)!r}", _REBUILD)
+    if card.get("checksum") != _card_checksum(card):
+        raise RegisterError(f"{path} is damaged or was edited by hand", _REBUILD)
     return card
 
 
@@ -110,7 +115,6 @@ def write(directory: Path, card: Card, arrays: Arrays, known: tuple[Card, Arrays
     """
     name = f"version-{card['version']:06d}"
     try:
-        _sweep(directory, known[0]["data"] if known else "")
         beside = directory / f".building-{name}"
         beside.mkdir()
         files = {
@@ -121,7 +125,9 @@ def write(directory: Path, card: Card, arrays: Arrays, known: tuple[Card, Arrays
         beside.rename(directory / name)
         _sync(directory)  # the card must not come back from a power cut without its arrays
         whole = {"kind": "wattstorm register", "schema": SCHEMA, **card}
-        text = json.dumps({**whole, "data": name, "files": files}, indent=1, ensure_ascii=False)
+        whole |= {"data": name, "files": files}
+        whole["checksum"] = _card_checksum(whole)
+        text = json.dumps(whole, indent=1, ensure_ascii=False)
         fresh = directory / f".{CARD}"
         with fresh.open("w", encoding="utf-8") as file:
             file.write(text + "\n")
@@ -129,7 +135,7 @@ def write(directory: Path, card: Card, arrays: Arrays, known: tuple[Card, Arrays
             os.fsync(file.fileno())
         fresh.replace(directory / CARD)
         _sync(directory)
-        _sweep(directory, name)
+        sweep(directory, name)
     except OSError as error:
         raise _unwritable(directory, error) from error
 
@@ -164,6 +170,12 @@ def _put(
     return {"bytes": path.stat().st_size, "sha256": _sha256(path)}
 
 
+def _card_checksum(card: Card) -> str:
+    """SHA-256 of all other fields: one check instead of one a field."""
+    rest = {name: value for name, value in card.items() if name != "checksum"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
 def _arrays(folder: Path, card: Card) -> Arrays:
     arrays = {}
     for name, dtype in DTYPES.items():
@@ -188,6 +200,7 @@ def _arrays(folder: Path, card: Card) -> Arrays:
         arrays[name].flags.writeable = False
     lengths = {name: len(array) for name, array in arrays.items()}
     expected_lengths = dict.fromkeys(_BY_METER, card["meters"])
+    expected_lengths["index"] = places_for(card["meters"])
     expected_lengths |= dict.fromkeys(("change_keys", "change_entries"), card["changes"])
     if wrong := [name for name, n in expected_lengths.items() if lengths[name] != n]:
         raise RegisterError(
@@ -198,7 +211,7 @@ def _arrays(folder: Path, card: Card) -> Arrays:
     return Arrays(**arrays)
 
 
-def _sweep(directory: Path, keep: str) -> None:
+def sweep(directory: Path, keep: str) -> None:
     """Remove what interrupted builds and older versions left behind."""
     for path in directory.iterdir():
         ours = path.name.startswith((".building-version-", "version-"))

@@ -128,5 +128,6 @@ class PartitionStore:
         return self._counts(self.keys.audit_producer(name))
 
     def _counts(self, key: str) -> dict[str, int]:
-        found: Any = self.connection.run("read counters", lambda: self.connection.redis.hgetall(key))
+        redis = self.connection.redis
+        found: Any = self.connection.run("read counters", lambda: redis.hgetall(key))
         return {name.decode(): int(n) for name, n in found.items()}

@@ -32,6 +32,7 @@ from wattstorm.errors import (
     WattstormError,
 )
 from wattstorm.setting_values import mask_url, split_password
+from wattstorm.setting_values import store_url as check_url
 from wattstorm.settings import PASSWORD_VARIABLE, Settings
 from wattstorm.store.binary import MINIMUM, REMEDY
 from wattstorm.store.durable import DurableProbe
@@ -88,6 +89,7 @@ class Connection:
         password: str | None = None,
         prefix: str = "wattstorm",
     ) -> None:
+        check_url(url or "(empty)", "store.url")
         self.address = mask_url(url)
         self.timeout_s = timeout_s
         self.prefix = prefix

@@ -48,12 +48,7 @@ class DeadLetters:
         start, left = b"-", limit
         while left is None or left > 0:
             page = 200 if left is None else min(200, left)
-            rows: Any = self.connection.run(
-                "read dead letters",
-                lambda start=start, page=page: self.connection.redis.xrange(
-                    key, min=start, count=page
-                ),
-            )
+            rows = self._page(key, start, page)
             for identity, fields in rows:
                 yield _letter(fields)
                 start = b"(" + identity
@@ -61,6 +56,12 @@ class DeadLetters:
                 return
             if left is not None:
                 left -= len(rows)
+
+    def _page(self, key: str, start: bytes, count: int) -> Any:
+        redis = self.connection.redis
+        return self.connection.run(
+            "read dead letters", lambda: redis.xrange(key, min=start, count=count)
+        )
 
 
 def _letter(fields: dict[bytes, bytes]) -> DeadLetter:

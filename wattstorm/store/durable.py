@@ -36,8 +36,8 @@ class DurableProbe:
     """Tells when all that the store held at `__init__` is on its disk.
 
     - `reached` never waits much longer than asked, and once True stays True;
-    - it speaks of one run of the server: if the connection breaks, what was
-      written may be gone, and every later call raises StoreUnreachable;
+    - it speaks of one run of the server: if its connection breaks, what was written
+      may be gone; the next question, and every later one, raises StoreUnreachable;
     - on a server that cannot tell (no WAITAOF, no AOF, `appendfsync no`) it is never True.
     """
 

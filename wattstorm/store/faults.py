@@ -107,9 +107,15 @@ def _connection_error(error: redis.RedisError, action: str, address: str, said: 
             )
     if isinstance(error, redis.TimeoutError):
         remedy = "is it overloaded or stopped? store.timeout_s says how long to wait"
+        if "connecting" in said and urlsplit(address).scheme == "rediss":
+            # A Redis without TLS takes the greeting for the beginning of a command, and waits.
+            remedy = "does it speak TLS at that port? if not, store.url begins with redis://"
         return StoreUnreachable(f"cannot {action}: no answer from {address} in time", remedy)
     if "max number of clients" in said:
         remedy = "raise its maxclients"
+    elif any(isinstance(cause, ssl.SSLEOFError) for cause in _causes(error)):
+        # With TLS 1.3 a server may hang up on who has no certificate before it says why.
+        remedy = "is it running, and does it want your certificate (&ssl_certfile=…&ssl_keyfile=…)?"
     elif urlsplit(address).scheme == "unix":
         remedy = "is it running? wattstorm doctor looks"
     else:

@@ -109,15 +109,15 @@ class ResultStore:
         expiry: float | str = time.time() + self.lifetime_s if self.lifetime_s else "+inf"
         pipeline = self.connection.redis.pipeline(transaction=False)
         pipeline.zremrangebyscore(self.keys.days, "-inf", time.time())
-        pipeline.zadd(self.keys.days, {str(utc_day): expiry})  # type: ignore[dict-item]
+        pipeline.zadd(self.keys.days, {str(utc_day): expiry})
         self.connection.run("announce a day of results", pipeline.execute)
 
     def clear_dirty(self, slots: Iterable[Slot], partitions: Sequence[int], stamp: Stamp) -> int:
         """Clear what was published, except where a slot changed after its stamp."""
-        members = [slot_member(*slot) for slot in slots]
+        members: list[Argument] = [slot_member(*slot) for slot in slots]
         if not members:
             return 0
-        calls = [
+        calls: list[tuple[list[str], list[Argument]]] = [
             ([partition_keys(self.prefix, p).dirty], [int(seen), *members])
             for p, seen in zip(partitions, stamp, strict=True)
         ]
@@ -134,7 +134,7 @@ class ResultStore:
         return sorted(int(day) for day in found)
 
     def curve(self, channel: int, label: str, utc_days: Iterable[int]) -> dict[int, dict[str, Any]]:
-        """slot → row ("wh", "readings", "expected", "coverage", "revision", "status"), ascending."""
+        """slot → row (wh, readings, expected, coverage, revision, status), ascending."""
         pipeline = self.connection.redis.pipeline(transaction=False)
         for day in utc_days:
             pipeline.hgetall(day_keys(self.prefix, day).curve(channel, label))

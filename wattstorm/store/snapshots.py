@@ -100,8 +100,8 @@ class SnapshotDir:
             except SnapshotError as error:
                 _log.warning("%s", error)
                 self.refused.append(error)
-                # Never again a base, never counted as one of the two.
-                self._path(position).unlink(missing_ok=True)
+                if not isinstance(error.__cause__, OSError):
+                    self._set_aside(position)
             else:
                 return arrays, header
         return None
@@ -137,6 +137,13 @@ class SnapshotDir:
         for draft in self.directory.glob("*.draft"):
             draft.unlink(missing_ok=True)
 
+    def _set_aside(self, position: int) -> None:
+        """No longer a base, nor one of the two; the last such file stays for who wants to look."""
+        path = self._path(position)
+        for older in self.directory.glob("*.refused"):
+            older.unlink(missing_ok=True)
+        path.replace(path.with_suffix(".refused"))
+
     def _sync(self) -> None:
         descriptor = os.open(self.directory, os.O_RDONLY)
         try:
@@ -153,13 +160,13 @@ def _write(
     at = 0
     for name, array in arrays.items():
         flat = np.ascontiguousarray(array)
+        flat = flat.astype(flat.dtype.newbyteorder("<"), copy=False)
         if flat.dtype.hasobject or flat.dtype.names:
             raise SnapshotError(f"array {name} has dtype {flat.dtype}, only plain numbers are kept")
         bits = flat.reshape(-1).view(np.uint8)
-        dtype = flat.dtype.newbyteorder("<").str
         listed.append(
-            {"name": name, "dtype": dtype, "shape": np.shape(array), "at": at,
-             "bytes": bits.nbytes, "crc": zlib.crc32(bits)}
+            {"name": name, "dtype": flat.dtype.str, "shape": np.shape(array), "at": at,
+             "bytes": bits.nbytes, "crc": zlib.crc32(bits.data)}
         )  # fmt: skip
         raw.append(bits)
         at += bits.nbytes + -bits.nbytes % _ALIGN
@@ -198,6 +205,6 @@ def _array(file: BinaryIO, size: int, base: int, entry: dict[str, Any]) -> npt.N
         raise SnapshotError(f"it is cut off: {size} bytes, array {entry['name']} ends after them")
     bits = np.empty(entry["bytes"], np.uint8)
     file.seek(begin)
-    if file.readinto(bits.data) != bits.nbytes or zlib.crc32(bits) != entry["crc"]:  # type: ignore[attr-defined]
+    if file.readinto(bits.data) != bits.nbytes or zlib.crc32(bits.data) != entry["crc"]:  # type: ignore[attr-defined]
         raise SnapshotError(f"array {entry['name']} is damaged")
     return bits.view(np.dtype(entry["dtype"])).reshape(entry["shape"])

@@ -1,0 +1,83 @@
+"""Readings in, exact sums by slot out: one commit a batch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bolts.minibatch import MinibatchBolt, apply_entry
+from bolts.saving import Owned
+from wattstorm.errors import BlockError
+from wattstorm.metering import block as blocks
+from wattstorm.metering.checks import OUTCOMES, Outcome
+from wattstorm.store.deadletters import DeadLetter
+from wattstorm.store.log import Entry
+from wattstorm.tuples import CHANGED_FIELDS, checked
+
+_NAMES = {int(outcome): outcome.name.lower() for outcome in Outcome}
+
+
+@dataclass
+class BatchAudit:
+    """What became of a batch's readings, for the commit."""
+
+    total: Counter[str] = field(default_factory=Counter)
+    by_day: dict[int, Counter[str]] = field(default_factory=dict)
+    by_producer: dict[str, Counter[str]] = field(default_factory=dict)
+    dead: list[DeadLetter] = field(default_factory=list)
+
+
+class AggregateBolt(MinibatchBolt):
+    """Checks, joins, recognises doubles, sums; commits partial sums of its partitions."""
+
+    outputs = CHANGED_FIELDS
+
+    def apply(self, own: Owned, entries: list[Entry]) -> BatchAudit:
+        audit = BatchAudit()
+        for entry in entries:
+            became = apply_entry(own.state, entry)
+            if isinstance(became, BlockError):
+                audit.total["refused_blocks"] += 1
+                audit.dead.append(
+                    DeadLetter(became.reason, entry.position, 0, entry.data, became.what)
+                )
+                continue
+            block, applied = became
+            count(audit.by_producer.setdefault(block.producer, Counter()), applied.tally)
+            for day, tally in applied.by_day.items():
+                count(audit.by_day.setdefault(day, Counter()), tally)
+            for outcome, part in applied.rejected:
+                what = f"producer {block.producer}, block {block.number}"
+                audit.dead.append(
+                    DeadLetter(
+                        _NAMES[outcome], entry.position, part.wh.size, blocks.encode(part), what
+                    )
+                )
+        for counts in audit.by_producer.values():
+            audit.total.update(counts)
+        audit.total.update(batches=1, blocks=len(entries))
+        return audit
+
+    def commit(self, own: Owned, fence: int, entries: list[Entry], commit: BatchAudit) -> None:
+        own.store.commit(
+            own.token, fence, entries[-1].position,
+            committed_bytes=sum(len(entry.data) for entry in entries),
+            highest=own.state.highest,
+            partials={key: sums.to_bytes() for key, sums in own.state.changes().items()},
+            audit=commit.total, by_day=commit.by_day, by_producer=commit.by_producer,
+            dead=commit.dead,
+        )  # fmt: skip
+
+    def announce(self, own: Owned) -> None:
+        self.emit(checked((own.state.number, own.state.position)))
+
+
+def count(counts: Counter[str], tally: Any) -> None:
+    """Add int64[OUTCOMES] to counters by outcome name, and to `received`."""
+    assert len(tally) == OUTCOMES
+    for code in np.flatnonzero(tally):
+        counts[_NAMES[int(code)]] += int(tally[code])
+    counts["received"] += int(tally.sum())

@@ -1,0 +1,252 @@
+"""The transactional contract of every bolt that holds a partition's state, once.
+
+    own       take the partition: newest snapshot at or below the fence, then the
+              log up to the fence, without adding anything twice
+    fetch     the entries after the fence, up to the batch's last
+    apply     to memory, tentatively
+    commit    fence, sums and counters in one script, or nothing
+    keep      what was tentative stands
+    announce  tell who is downstream
+    snapshot  now and then; trim the log behind the older of two
+
+A batch at or below the fence is acknowledged and ignored; one that begins past
+fence + 1 fails back to the spout. A lost answer leaves the partition in doubt:
+before anything else is done with it, the fence is asked. Each step is a method
+so that tests can end the process between any two.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from streamparse import Bolt
+
+from bolts.saving import Owned, Saver
+from wattstorm.errors import (
+    BlockError,
+    FencedOff,
+    FenceMoved,
+    LogGap,
+    SnapshotError,
+    StoreError,
+    StoreUnreachable,
+)  # fmt: skip
+from wattstorm.metering import block as blocks
+from wattstorm.metering.partition import Partition, Rules
+from wattstorm.metering.register import Register
+from wattstorm.settings import Settings
+from wattstorm.store.commit import PartitionStore
+from wattstorm.store.connection import Connection
+from wattstorm.store.log import Entry, Log
+from wattstorm.store.snapshots import SnapshotDir
+from wattstorm.tuples import BatchRef
+
+REPLAY_ENTRIES = 64
+
+
+class MinibatchBolt(Bolt):
+    """See the module. Subclasses say what a batch does, in `apply` and `commit`."""
+
+    auto_ack = False
+    auto_fail = True
+
+    def initialize(self, conf: dict[str, Any], context: dict[str, Any]) -> None:
+        self.settings = Settings.from_conf(conf["wattstorm"])
+        directory = Path(self.settings.data.directory)
+        self.register = Register.open(directory / "register")
+        self.rules = Rules.from_settings(self.settings)
+        self.connection = Connection(
+            conf["wattstorm.store_url"], timeout_s=self.settings.store.timeout_s
+        )
+        self.log_store = Log(self.connection, self.settings.store.prefix)
+        self.state_directory = directory / "state"
+        self.saver = Saver(self.settings.snapshot, self.register.partitions, self.log_store)
+        self.owned: dict[int, Owned] = {}
+        self.birth_us: int | None = None
+        self.down = False
+
+    # --- the contract -----------------------------------------------------------
+
+    def process(self, tup: Any) -> None:
+        batch = BatchRef(*tup.values)
+        done = self.guarded(batch.partition, lambda: self.run_batch(batch))
+        (self.ack if done else self.fail)(tup)
+        if done and (own := self.owned.get(batch.partition)) is not None:
+            self.guarded(batch.partition, lambda: self.saver.save_if_due(own))
+
+    def guarded(self, partition: int, work: Callable[[], bool | None]) -> bool | None:
+        """`work()`; None if the contract or the store said no. Nothing tentative stays then."""
+        try:
+            done = work()
+        except (FencedOff, FenceMoved, LogGap) as error:
+            self.logger.warning("partition %d is dropped: %s", partition, error)
+            self.owned.pop(partition, None)
+            return None
+        except StoreError as error:
+            if not self.down:
+                self.logger.error("partition %d waits: %s", partition, error)
+            self.down = True
+            own = self.owned.get(partition)
+            if own is not None and own.doubt is None:
+                own.state.undo()
+            return None
+        self.down = False
+        return done
+
+    def run_batch(self, batch: BatchRef) -> bool:
+        """True if all of the batch is in the sums now."""
+        own = self.own(batch.partition)
+        fence = own.state.position
+        if batch.last <= fence:
+            self.still_there(own)
+            return True
+        if batch.first > fence + 1:
+            return False
+        entries = self.fetch(batch.partition, fence + 1, batch.last)
+        try:
+            commit = self.apply(own, entries)
+            own.doubt = batch.last
+            self.commit(own, fence, entries, commit)
+        except StoreUnreachable:
+            raise  # in doubt: the fence is asked before anything else
+        except BaseException:
+            own.doubt = None
+            own.state.undo()
+            raise
+        self.keep(own)
+        own.unsaved_bytes += sum(len(entry.data) for entry in entries)
+        self.announce(own)
+        return True
+
+    def keep(self, own: Owned) -> None:
+        """The commit is known: what was tentative stands."""
+        own.doubt = None
+        own.state.keep()
+
+    def apply(self, own: Owned, entries: list[Entry]) -> Any:
+        """Apply entries to `own.state`, tentatively; what `commit` needs."""
+        raise NotImplementedError
+
+    def commit(self, own: Owned, fence: int, entries: list[Entry], commit: Any) -> None:
+        """Move the fence and write what changed, atomically."""
+        raise NotImplementedError
+
+    def announce(self, own: Owned) -> None:
+        """Emit that the partition's fence moved."""
+        raise NotImplementedError
+
+    # --- taking a partition -------------------------------------------------------
+
+    def own(self, partition: int) -> Owned:
+        """The partition, taken and brought up to the fence if it was not ours yet."""
+        own = self.owned.get(partition)
+        if own is None:
+            own = self.owned[partition] = self.take(partition)
+        if own.doubt is not None:
+            self.ask_the_fence(own)
+        return own
+
+    def take(self, partition: int) -> Owned:
+        self.saver.collect(wait=True)  # no snapshot of an earlier time may appear after this
+        if self.birth_us is None:
+            self.birth_us = self.connection.server_time_us()
+        store = PartitionStore(
+            self.connection, self.settings.store.prefix, partition,
+            keep_dead=self.settings.dead_letters.keep,
+        )  # fmt: skip
+        fence = store.acquire(self.birth_us)
+        snapshots = SnapshotDir(self.state_directory, partition)
+        state = self.restored(partition, snapshots, fence.position)
+        usable = [p for p in snapshots.positions() if p <= state.position]
+        state = self.replayed(state, fence.position, fence.highest)
+        now = time.monotonic()
+        return Owned(store, fence.token, state, snapshots, [(p, now) for p in usable])
+
+    def restored(self, partition: int, snapshots: SnapshotDir, fence: int) -> Partition:
+        """The newest usable snapshot's state, or an empty one."""
+        bound = fence
+        while (found := snapshots.load_newest(bound)) is not None:
+            try:
+                return Partition.restore(partition, self.register, self.rules, *found)
+            except SnapshotError as error:
+                self.logger.warning("partition %d: %s", partition, error)
+                bound = int(found[1]["position"]) - 1
+        return Partition(partition, self.register, self.rules)
+
+    def replayed(self, state: Partition, fence: int, highest: int) -> Partition:
+        """The state, brought to the fence out of the log; nothing is committed again."""
+        while state.position < fence:
+            last = min(fence, state.position + REPLAY_ENTRIES)
+            try:
+                entries = self.fetch(state.number, state.position + 1, last)
+            except LogGap as gap:
+                if self.log_store.status(state.number).first <= state.position + 1:
+                    raise
+                return self.without_memory(state.number, fence, highest, gap)
+            for entry in entries:
+                apply_entry(state, entry)
+            state.keep()
+        return state
+
+    def without_memory(self, partition: int, fence: int, highest: int, why: LogGap) -> Partition:
+        self.logger.error(
+            "partition %d: no snapshot fits and the log is trimmed (%s); slots up to %d are "
+            "closed, their late readings go to the dead letters as state_lost",
+            partition, why, highest,
+        )  # fmt: skip
+        state = Partition(partition, self.register, self.rules)
+        state.start_after(fence, highest)
+        return state
+
+    # --- doubt ----------------------------------------------------------------------
+
+    def ask_the_fence(self, own: Owned) -> None:
+        """A commit was not answered: was it carried out?"""
+        found = own.store.fence()
+        if found.token != own.token:
+            raise FencedOff(own.state.number, own.token, found.token)
+        if found.position == own.doubt:
+            self.keep(own)
+            self.announce(own)
+        else:
+            own.state.undo()
+            if found.position != own.state.position:
+                raise FenceMoved(own.state.number, own.state.position, found.position)
+        own.doubt = None
+
+    def still_there(self, own: Owned) -> None:
+        """FenceMoved if the store went back meanwhile: the sums have not what memory has."""
+        found = own.store.fence().position
+        if found < own.state.position:
+            raise FenceMoved(own.number, own.state.position, found)
+
+    def fetch(self, partition: int, first: int, last: int) -> list[Entry]:
+        return self.log_store.read(partition, first, last)
+
+    # --- snapshots --------------------------------------------------------------------
+
+    def process_tick(self, tup: Any) -> None:
+        for own in list(self.owned.values()):
+            self.guarded(own.number, lambda own=own: self.look_after(own))  # type: ignore[misc]
+        self.ack(tup)
+
+    def look_after(self, own: Owned) -> None:
+        self.saver.save_if_due(own)
+        self.saver.trim(own)
+
+    def stop(self) -> None:
+        """A clean stop: the next start has nothing to replay."""
+        self.saver.finish(list(self.owned.values()))
+
+
+def apply_entry(state: Partition, entry: Entry) -> Any:
+    """Apply one entry of the log: what became of its readings, or the BlockError that it is."""
+    try:
+        block = blocks.decode(entry.data)
+    except BlockError as error:
+        state.refuse(entry.position)
+        return error
+    return block, state.apply(block, entry.position, entry.arrived_ms)

@@ -1,0 +1,137 @@
+"""Partial sums of all partitions → one result a slot and scope.
+
+What it writes is a pure function of the partials, stamped with the fences it
+saw; an older stamp never overwrites a newer one. What wants publishing stands
+in the store (the dirty slots), so this bolt may die, repeat itself or wake up
+late: tuples only tell it not to wait for the next tick.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from streamparse import Bolt
+
+from wattstorm.errors import StoreError
+from wattstorm.metering.aggregates import Scopes, SlotSums
+from wattstorm.metering.partition import Rules
+from wattstorm.metering.register import Register
+from wattstorm.metering.slots import day_number
+from wattstorm.settings import Settings
+from wattstorm.store.commit import PartitionStore
+from wattstorm.store.connection import Connection
+from wattstorm.store.provisional import Provisional
+from wattstorm.store.results import Partials, ResultStore
+
+SLOTS_AT_ONCE = 96
+
+
+class PublishBolt(Bolt):
+    """Publishes the dirty slots of the partitions it is told of; on a tick, of all."""
+
+    auto_ack = False
+
+    def initialize(self, conf: dict[str, Any], context: dict[str, Any]) -> None:
+        self.settings = Settings.from_conf(conf["wattstorm"])
+        self.register = Register.open(Path(self.settings.data.directory) / "register")
+        self.rules = Rules.from_settings(self.settings)
+        self.scopes = Scopes(self.register, self.settings.stream.scopes)
+        self.connection = Connection(
+            conf["wattstorm.store_url"], timeout_s=self.settings.store.timeout_s
+        )
+        prefix = self.settings.store.prefix
+        self.results = ResultStore(
+            self.connection, prefix, expire_days=self.settings.results.expire_days
+        )
+        self.provisional = Provisional(self.connection, prefix)
+        self.partitions = range(self.register.partitions)
+        self.stores = [PartitionStore(self.connection, prefix, p) for p in self.partitions]
+        self.told: set[int] = set()
+        self.flushed_at = 0.0
+        self.newest = -1
+        self.down = False
+
+    def process(self, tup: Any) -> None:
+        self.told.add(int(tup.values[0]))
+        self.ack(tup)
+        if time.monotonic() - self.flushed_at >= self.settings.results.publish_ms / 1000:
+            self.flush(sorted(self.told))
+
+    def process_tick(self, tup: Any) -> None:
+        self.ack(tup)
+        self.flush(list(self.partitions), deadlines=True)
+
+    def flush(self, partitions: list[int], *, deadlines: bool = False) -> None:
+        """Publish what is dirty; what cannot be published now stays dirty."""
+        try:
+            slots = self.results.dirty(partitions)
+            if deadlines:
+                self.newest = max((store.fence().highest for store in self.stores), default=-1)
+                slots |= self.provisional.up_to(self.newest - self.rules.deadline_slots)
+            ordered = sorted(slots)
+            for at in range(0, len(ordered), SLOTS_AT_ONCE):
+                self.publish(ordered[at : at + SLOTS_AT_ONCE])
+            self.told.clear()
+            self.down = False
+        except StoreError as error:
+            if not self.down:
+                self.logger.error("results wait: %s", error)
+            self.down = True
+        self.flushed_at = time.monotonic()
+
+    def publish(self, slots: list[tuple[int, int]]) -> None:
+        partials = self.results.read_partials(slots, self.partitions)
+        rows = {slot: self.row(slot, partials) for slot in slots}
+        per_day = self.rules.grid.per_day
+        accepted: set[tuple[int, int]] = set()
+        for day in sorted({slot // per_day for _, slot in slots}):
+            of_day = {key: row for key, row in rows.items() if key[1] // per_day == day}
+            accepted |= self.results.write(day, of_day, partials.fences)
+        final = {key for key in accepted if all(map(is_final, rows[key].values()))}
+        self.provisional.update(accepted - final, final)
+        # A refused one was published with newer sums by another task, which clears it.
+        self.results.clear_dirty(accepted, self.partitions, partials.fences)
+
+    def stop(self) -> None:
+        """A clean stop: what was committed is published."""
+        self.flush(list(self.partitions), deadlines=True)
+
+    def row(self, key: tuple[int, int], partials: Partials) -> dict[str, str]:
+        """label → the slot's result as JSON."""
+        merged = merge(partials.sums[key], self.scopes.classes)
+        wh, readings = self.scopes.roll_up(merged)
+        expected = self.scopes.expected(int(self.rules.calendar.dates_of([key[1]])[0]))
+        late = self.newest >= key[1] + self.rules.deadline_slots
+        out = {}
+        for i, label in enumerate(self.scopes.labels()):
+            if not (expected[i] or readings[i]):
+                continue
+            coverage = readings[i] / expected[i] if expected[i] else 1.0
+            final = late or coverage >= self.settings.stream.final_coverage
+            out[label] = json.dumps({
+                "wh": int(wh[i]),
+                "readings": int(readings[i]),
+                "expected": int(expected[i]),
+                "coverage": round(float(coverage), 6),
+                "revision": 1 + merged.revision,
+                "status": "final" if final else "provisional",
+            })  # fmt: skip
+        return out
+
+
+def merge(parts: list[bytes | None], classes: int) -> SlotSums:
+    """The partitions' sums of one slot, added up; zeros where none has any."""
+    zeros = np.zeros(classes, np.int64)
+    total = SlotSums(zeros, zeros, 0)
+    for part in parts:
+        if part is not None:
+            total = total + SlotSums.from_bytes(part)
+    return total
+
+
+def is_final(row: str) -> bool:
+    return '"status": "final"' in row

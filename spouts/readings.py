@@ -1,0 +1,132 @@
+"""Where batches come from: references to ranges of the log, in order, never their content.
+
+The spout plans from the fence: of each partition it owns, the positions after
+the fence, at most `batch.max_blocks` at a time and `batch.pending` in flight.
+A failed batch takes the later ones of its partition with it: all are planned
+again from wherever the fence stands then, under a new attempt number.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from streamparse import Spout
+
+from wattstorm.errors import StoreError
+from wattstorm.metering.register import Register
+from wattstorm.settings import Settings
+from wattstorm.store.commit import PartitionStore
+from wattstorm.store.connection import Connection
+from wattstorm.store.log import Log
+from wattstorm.tuples import BATCH_FIELDS, BatchRef, checked, task_index
+
+IDLE_S = (0.0, 0.001, 0.001, 0.002)
+QUIET_POLLS, QUIET_S = 500, 0.01
+"""Pauses between polls of an empty log, growing: latency when busy, little load when idle."""
+CHECK_S = 1.0
+"""How often the fence of a partition at rest is asked: the store may have gone back."""
+BACKOFF_S = (0.05, 2.0)
+"""First and longest pause after a failure."""
+
+
+@dataclass
+class _Plan:
+    """What is in flight of one partition."""
+
+    next: int | None = None
+    attempt: int = 0
+    pending: dict[str, BatchRef] = field(default_factory=dict)
+    retry_at: float = 0.0
+    backoff: float = BACKOFF_S[0]
+
+
+class ReadingsSpout(Spout):
+    """Emits (partition, first, last, attempt) for the partitions p with p % tasks == its index."""
+
+    outputs = BATCH_FIELDS
+
+    def initialize(self, conf: dict[str, Any], context: dict[str, Any]) -> None:
+        settings = Settings.from_conf(conf["wattstorm"])
+        index, tasks = task_index(context)
+        register = Register.open(Path(settings.data.directory) / "register")
+        self._max_blocks, self._pending = settings.batch.max_blocks, settings.batch.pending
+        self._connection = Connection(
+            conf["wattstorm.store_url"], timeout_s=settings.store.timeout_s
+        )
+        self._log = Log(self._connection, settings.store.prefix)
+        self._stores = {
+            p: PartitionStore(self._connection, settings.store.prefix, p)
+            for p in range(index, register.partitions, tasks)
+        }
+        self._plans = {p: _Plan() for p in self._stores}
+        self._poll_at, self._empty, self._down = 0.0, 0, False
+        self._check_at = 0.0
+
+    def next_tuple(self) -> None:
+        """Emit what the log holds beyond what is in flight; nothing if it holds nothing."""
+        now = time.monotonic()
+        if now < self._poll_at or not self._plans:
+            return
+        ready = [
+            p for p, plan in self._plans.items()
+            if len(plan.pending) < self._pending and now >= plan.retry_at
+        ]  # fmt: skip
+        try:
+            if now >= self._check_at:
+                self._check_at = now + CHECK_S
+                self._check_fences()
+            emitted = bool(ready) and self._emit_ready(ready)
+        except StoreError as error:
+            if not self._down:
+                self.logger.error("the store does not answer, the spout waits: %s", error)
+            self._down, self._poll_at = True, now + BACKOFF_S[1] / 4
+            return
+        self._down = False
+        self._empty = 0 if emitted else self._empty + 1
+        quiet = QUIET_S if self._empty > QUIET_POLLS else IDLE_S[-1]
+        self._poll_at = now + (IDLE_S[self._empty] if self._empty < len(IDLE_S) else quiet)
+
+    def _check_fences(self) -> None:
+        """Plan anew what was acknowledged and is in the sums no longer: the store went back."""
+        for partition, plan in self._plans.items():
+            if plan.next is None or plan.pending:
+                continue
+            if self._stores[partition].fence().position < plan.next - 1:
+                plan.next = None
+
+    def _emit_ready(self, partitions: list[int]) -> bool:
+        emitted = False
+        for partition, tail in zip(partitions, self._log.tails(partitions), strict=True):
+            plan = self._plans[partition]
+            if plan.next is None:
+                plan.next = self._stores[partition].fence().position + 1
+                plan.attempt += 1
+            if tail < plan.next - 1 and not plan.pending:
+                plan.next = None  # the store went back: plan again from its fence
+                continue
+            while len(plan.pending) < self._pending and plan.next <= tail:
+                last = min(tail, plan.next + self._max_blocks - 1)
+                batch = BatchRef(partition, plan.next, last, plan.attempt)
+                plan.pending[batch.tuple_id] = batch
+                plan.next = last + 1
+                self.emit(checked(batch), tup_id=batch.tuple_id)
+                emitted = True
+        return emitted
+
+    def ack(self, tup_id: str) -> None:
+        plan = self._plans[BatchRef.from_id(tup_id).partition]
+        plan.pending.pop(tup_id, None)
+        plan.backoff = BACKOFF_S[0]
+
+    def fail(self, tup_id: str) -> None:
+        """Plan the partition again from its fence, after a pause that grows."""
+        plan = self._plans[BatchRef.from_id(tup_id).partition]
+        if plan.pending.pop(tup_id, None) is None:
+            return  # of an older attempt: already planned again
+        plan.pending.clear()
+        plan.next = None
+        plan.retry_at = time.monotonic() + plan.backoff
+        plan.backoff = min(2 * plan.backoff, BACKOFF_S[1])

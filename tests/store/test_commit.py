@@ -1,0 +1,182 @@
+"""The commit on real servers: once, by the owner, all or nothing."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from tests.servers import TestServer
+from wattstorm.errors import FencedOff, FenceMoved
+from wattstorm.store.commit import PartitionStore
+from wattstorm.store.connection import Connection
+from wattstorm.store.deadletters import DeadLetter, DeadLetters
+from wattstorm.store.log import Log
+
+
+@pytest.fixture
+def connection(store_url: str) -> Connection:
+    return Connection(store_url)
+
+
+def dump(connection: Connection) -> dict[bytes, Any]:
+    """Every key with all it holds."""
+    return {key: connection.redis.dump(key) for key in connection.redis.keys("*")}
+
+
+def everything(position: int = 1) -> dict[str, Any]:
+    return {
+        "committed_bytes": 100,
+        "highest": 7,
+        "partials": {(0, slot): b"sums %d" % slot for slot in range(3)},
+        "audit": {"received": 10, "new": 9, "double": 1, "future": 0},
+        "by_day": {5: {"received": 10}, -1: {"received": 2}},
+        "by_producer": {"a": {"received": 10}},
+        "dead": [DeadLetter("checksum", position, 0, b"\x00raw", "what")],
+    }
+
+
+def test_a_commit_changes_everything_at_once(server: TestServer) -> None:
+    """Sums, dirty slots, counters of each kind, dead letters, log head and fence."""
+    connection = Connection(server.url)
+    store = PartitionStore(connection, "w", 3)
+    fence = store.acquire(1)
+    assert (fence.position, fence.highest) == (0, -1)
+    store.commit(fence.token, 0, 4, **everything())
+    found = store.fence()
+    assert (found.position, found.highest, found.token) == (4, 7, fence.token)
+    redis = connection.redis
+    assert redis.hgetall(store.keys.partials) == {b"0:%d" % s: b"sums %d" % s for s in range(3)}
+    assert redis.zrange(store.keys.dirty, 0, -1, withscores=True) == [
+        (b"0:%d" % s, 4.0) for s in range(3)
+    ]
+    assert store.audit() == {"received": 10, "new": 9, "double": 1, "dead": 1}
+    assert (store.audit_day(5), store.audit_day(-1)) == ({"received": 10}, {"received": 2})
+    assert store.audit_producer("a") == {"received": 10}
+    assert redis.ttl(store.keys.audit_producer("a")) > 600_000
+    letters = DeadLetters(connection, "w")
+    assert list(letters.list(3)) == [DeadLetter("checksum", 1, 0, b"\x00raw", "what")]
+    assert Log(connection, "w").status(3).committed == 100
+
+
+def test_the_highest_slot_never_falls(connection: Connection) -> None:
+    """A batch of old readings leaves it."""
+    store = PartitionStore(connection, "w", 0)
+    token = store.acquire(1).token
+    store.commit(token, 0, 1, committed_bytes=1, highest=9)
+    store.commit(token, 1, 2, committed_bytes=1, highest=4)
+    assert store.fence().highest == 9
+
+
+def test_a_commit_from_another_fence_writes_nothing(connection: Connection) -> None:
+    """Neither again nor ahead of its turn."""
+    store = PartitionStore(connection, "w", 0)
+    token = store.acquire(1).token
+    store.commit(token, 0, 4, **everything())
+    before = dump(connection)
+    for expected in (0, 3, 5):
+        with pytest.raises(FenceMoved, match="stands at 4") as refused:
+            store.commit(token, expected, 6, **everything())
+        assert refused.value.found == 4
+    assert dump(connection) == before
+
+
+def test_a_stale_token_writes_nothing(connection: Connection) -> None:
+    """A task that slept while another took the partition: every key stays as it was."""
+    store = PartitionStore(connection, "w", 0)
+    Log(connection, "w").append(0, "a", 1, b"block", 1)
+    old = store.acquire(1)
+    store.commit(old.token, 0, 1, **everything())
+    new = store.acquire(2)
+    before = dump(connection)
+    with pytest.raises(FencedOff, match=f"owned by task {new.token}"):
+        store.commit(old.token, 1, 2, **everything())
+    with pytest.raises(FencedOff):
+        store.acquire(1)
+    with pytest.raises(FencedOff):
+        Log(connection, "w").trim(0, 1, old.token)
+    assert dump(connection) == before
+
+
+def test_nobody_commits_to_a_partition_that_nobody_took(connection: Connection) -> None:
+    """As after a store that came back empty."""
+    with pytest.raises(FencedOff, match="nobody"):
+        PartitionStore(connection, "w", 0).commit("1:x", 0, 1, committed_bytes=1)
+    assert dump(connection) == {}
+
+
+def test_taking_a_partition_again_raises_its_epoch_and_keeps_its_fence(
+    connection: Connection,
+) -> None:
+    """Also for the same task: its own older token is worth nothing then."""
+    store = PartitionStore(connection, "w", 0)
+    first = store.acquire(5)
+    store.commit(first.token, 0, 3, committed_bytes=1, highest=8)
+    again = store.acquire(5)
+    assert (again.position, again.highest, again.epoch) == (3, 8, first.epoch + 1)
+    with pytest.raises(FencedOff):
+        store.commit(first.token, 3, 4, committed_bytes=1)
+
+
+def _redeliver(url: str, token: str, times: int, results: Any) -> None:
+    store = PartitionStore(Connection(url), "w", 0)
+    seen: Counter[str] = Counter()
+    for _ in range(times):
+        try:
+            store.commit(token, 0, 4, **everything())
+            seen["applied"] += 1
+        except FenceMoved:
+            seen["moved"] += 1
+    results.put(seen)
+
+
+def test_the_same_commit_a_thousand_times_from_eight_processes_applies_once(
+    connection: Connection, store_url: str
+) -> None:
+    """One of the thousand is told that it did it."""
+    store = PartitionStore(connection, "w", 0)
+    token = store.acquire(1).token
+    context = multiprocessing.get_context("spawn")
+    results = context.Queue()
+    tasks = [
+        context.Process(target=_redeliver, args=(store_url, token, 125, results)) for _ in range(8)
+    ]
+    for task in tasks:
+        task.start()
+    total: Counter[str] = sum((results.get(timeout=120) for _ in tasks), Counter())
+    for task in tasks:
+        task.join()
+    assert total == {"applied": 1, "moved": 999}
+    assert store.audit() == {"received": 10, "new": 9, "double": 1, "dead": 1}
+    assert DeadLetters(connection, "w").count(0) == 1
+
+
+@pytest.mark.parametrize("keep", [0, 5, 100])
+def test_dead_letters_are_bounded_and_those_dropped_are_counted(
+    connection: Connection, keep: int
+) -> None:
+    """dead = held + dropped, whatever the bound."""
+    store = PartitionStore(connection, "w", 0, keep_dead=keep)
+    token = store.acquire(1).token
+    for i in range(4):
+        dead = [DeadLetter("magic", i, 3, b"%d" % j) for j in range(3)]
+        store.commit(token, i, i + 1, committed_bytes=1, dead=dead)
+    letters = list(DeadLetters(connection, "w").list(0))
+    assert len(letters) == min(keep, 12) == DeadLetters(connection, "w").count(0)
+    audit = store.audit()
+    assert audit["dead"] == 12
+    assert audit.get("dead_dropped", 0) == 12 - len(letters)
+    assert [x.data for x in letters[-2:]] == ([b"1", b"2"] if keep else [])
+
+
+def test_a_commit_of_thousands_of_slots_passes_luas_limits(connection: Connection) -> None:
+    """A backfill touches many slots at once."""
+    store = PartitionStore(connection, "w", 0)
+    token = store.acquire(1).token
+    partials = {(c, s): b"%d %d" % (c, s) for c in range(2) for s in range(10_000)}
+    store.commit(token, 0, 1, committed_bytes=1, partials=partials)
+    assert connection.redis.hlen(store.keys.partials) == 20_000
+    assert connection.redis.zcard(store.keys.dirty) == 20_000
+    assert connection.redis.hget(store.keys.partials, "1:9999") == b"1 9999"

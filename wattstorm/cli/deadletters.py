@@ -1,0 +1,62 @@
+"""`wattstorm dead`: what was refused, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated, Any
+
+import typer
+
+from wattstorm.cli.common import settings_of
+from wattstorm.cli.output import console, print_json, table
+from wattstorm.readers.results import Results
+from wattstorm.store.deadletters import DeadLetters
+from wattstorm.store.intake import Intake
+
+
+def dead(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option(min=1, help="Letters shown, at most.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """\b
+    wattstorm dead
+    wattstorm dead --limit 1000 --json
+
+    What was refused, by reason and one by one: rows that `ingest` could not use (newest first),
+    then blocks and readings that the stream refused (oldest first in each partition).
+    """
+    settings = settings_of(context)
+    with Results.open(settings) as results:
+        prefix, connection = settings.store.prefix, results.connection
+        letters: list[dict[str, Any]] = [
+            {"reason": row.reason, "where": row.place, "readings": 1, "what": row.raw}
+            for row in Intake(connection, prefix).list(limit)
+        ]
+        store = DeadLetters(connection, prefix)
+        for p in results.partitions:
+            letters += [
+                {
+                    "reason": letter.reason, "where": f"partition {p}, entry {letter.position}",
+                    "readings": letter.count, "what": letter.what,
+                }
+                for letter in store.list(p, max(0, limit - len(letters)))
+            ]  # fmt: skip
+        account = results.conservation()
+        dropped = results.audit().get("dead_dropped", 0)
+    counts = dict(account.rejected)
+    if account.refused_blocks:
+        counts["refused_blocks"] = account.refused_blocks
+    if as_json:
+        print_json({"counts": counts, "dropped": dropped, "letters": letters[:limit]})
+        return
+    out = console()
+    if not letters:
+        out.print("nothing was refused" if not counts else "no letters are kept")
+    out.print(table(("reason", ">count"), Counter(counts).most_common()))
+    if letters:
+        out.print()
+        rows = [tuple(letter.values()) for letter in letters[:limit]]
+        out.print(table(("reason", "where", ">readings", "what"), rows), soft_wrap=True)
+    if dropped:
+        out.print(f"{dropped:,} older letters fell out at the bound (dead_letters.keep)")

@@ -1,0 +1,97 @@
+"""`wattstorm status`: how far the stream is, what it refused, who works on it."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from wattstorm.cli.common import settings_of
+from wattstorm.cli.output import console, print_json, table
+from wattstorm.readers.results import Results
+
+
+def status(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    seconds: Annotated[
+        float, typer.Option(min=0.0, max=60.0, help="Time over which rates are measured.")
+    ] = 1.0,
+) -> None:
+    """\b
+    wattstorm status
+    wattstorm status --json --seconds 0
+
+    Lag of each partition, rates, batches, rejected readings by reason, the health of each
+    process, and the store. Rates are measured only while an engine runs.
+    """
+    with Results.open(settings_of(context)) as results:
+        found = gather(results, seconds)
+    if as_json:
+        print_json(found)
+    else:
+        _print(found)
+
+
+def gather(results: Results, seconds: float) -> dict[str, Any]:
+    """Everything `status` shows, as plain values."""
+    health = results.health()
+    before, at = results.audit(), time.monotonic()
+    if health.running and seconds:
+        time.sleep(seconds)
+    audit, elapsed = results.audit(), time.monotonic() - at
+    measured = health.running and seconds > 0
+
+    def rate(name: str) -> float | None:
+        grown = audit.get(name, 0) - before.get(name, 0)
+        return round(grown / elapsed, 1) if measured else None
+
+    return {
+        "running": health.running,
+        "store": {
+            "product": health.store, "address": results.connection.address,
+            "append_only": health.append_only, "warnings": list(health.warnings),
+        },
+        "rates": {"readings_per_s": rate("received"), "batches_per_s": rate("batches")},
+        "batches": audit.get("batches", 0),
+        "blocks": audit.get("blocks", 0),
+        "waiting_blocks": health.waiting_blocks,
+        "partitions": [
+            {**vars(lag), "waiting_blocks": lag.waiting_blocks} for lag in results.lag()
+        ],
+        "conservation": results.conservation().as_dict(),
+        "conservation_line": results.conservation().line(),
+        "dead_letters": {"held": health.dead_letters, "dropped": audit.get("dead_dropped", 0)},
+        "workers": list(health.workers),
+    }  # fmt: skip
+
+
+def _print(found: dict[str, Any]) -> None:
+    out = console()
+    store, rates = found["store"], found["rates"]
+    aof = "append-only file on" if store["append_only"] else "no append-only file"
+    out.print(f"store      {store['product']}, {store['address']}, {aof}", soft_wrap=True)
+    for warning in store["warnings"]:
+        out.print(f"           warning: {warning}", soft_wrap=True)
+    running = "runs" if found["running"] else "does not run (start it: wattstorm run)"
+    out.print(f"engine     {running}")
+    if rates["readings_per_s"] is not None:
+        out.print(
+            f"rates      {rates['readings_per_s']:,.0f} readings/s, "
+            f"{rates['batches_per_s']:,.1f} batches/s"
+        )
+    out.print(f"batches    {found['batches']:,} of {found['blocks']:,} blocks")
+    out.print(f"readings   {found['conservation_line']}", soft_wrap=True)
+    dead = found["dead_letters"]
+    out.print(f"refused    {dead['held']:,} letters held, {dead['dropped']:,} dropped at the bound")
+    if found["workers"]:
+        names = ("worker", "pid", "state", "restarts", "acked", "failed", "pending", "alive")
+        rows = [[worker.get(name, "") for name in names] for worker in found["workers"]]
+        out.print()
+        out.print(table([*(f">{n}" for n in names[:2]), *names[2:]], rows))
+    if found["partitions"]:
+        names = ("partition", "tail", "fence", "waiting_blocks", "waiting_bytes")
+        rows = [[f"{lag[name]:,}" for name in names] for lag in found["partitions"]]
+        out.print()
+        out.print(table([f">{name}" for name in names], rows))

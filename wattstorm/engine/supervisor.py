@@ -1,0 +1,209 @@
+"""The local engine: a topology in N worker processes of this machine, kept alive.
+
+    Engine(settings, store_url).run()               until SIGTERM, Ctrl-C or should_stop()
+    Engine(settings, store_url).run(drain=True)     until the log is empty and published
+
+A worker that dies is started again after a pause that grows; one that falls
+silent is killed and replaced. Nothing is lost by either: a worker takes up each
+of its partitions at the fence. At a stop the workers save their state; whatever
+cannot wait is killed, which costs the next start a replay and nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from wattstorm.engine.lease import Lease
+from wattstorm.engine.process import WorkerProcess
+from wattstorm.engine.tasks import load_topology
+from wattstorm.engine.transport import routes_of
+from wattstorm.engine.watch import Watch
+from wattstorm.errors import EngineError, StoreError
+from wattstorm.metering.register import Register
+from wattstorm.setting_values import split_password
+from wattstorm.settings import PASSWORD_VARIABLE, Settings
+from wattstorm.store.connection import Connection
+
+LOOK_S = 0.05
+TELL_S = 1.0
+STUCK_S = 30.0
+STOP_S = 60.0
+GIVE_UP = 5
+"""Deaths in a row before a first heartbeat: then it is not bad luck."""
+_log = logging.getLogger("wattstorm.engine")
+
+
+class Engine:
+    """Runs `topology` ("module:Class") for the store at `store_url`.
+
+    workers: processes, 0 for one a core, never more than partitions. stuck_s:
+    silence after which a worker is replaced. stop_s: time to save at a stop.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store_url: str,
+        *,
+        topology: str | None = None,
+        workers: int | None = None,
+        stuck_s: float = STUCK_S,
+        stop_s: float = STOP_S,
+    ) -> None:
+        self.settings, self.store_url = settings, store_url
+        self.topology = topology or settings.engine.topology
+        self.workers = (settings.engine.workers if workers is None else workers) or _cores()
+        self.stuck_s, self.stop_s = stuck_s, stop_s
+        self._held: list[WorkerProcess] = []
+        self._store_down = False
+
+    def run(
+        self,
+        *,
+        drain: bool = False,
+        take_over: bool = False,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Run until told to stop, or drained; then stop cleanly.
+
+        take_over: take the store from an engine that runs on it. EngineError: there is
+        one, or took this one's; or a worker that cannot start at all.
+        """
+        routes_of(load_topology(self.topology).specs)
+        register = Register.open(Path(self.settings.data.directory) / "register")
+        with Connection(
+            self.store_url,
+            timeout_s=self.settings.store.timeout_s,
+            prefix=self.settings.store.prefix,
+        ) as connection:
+            connection.check()
+            watch = Watch(connection, self.settings, register)
+            lease = Lease(connection, self.settings.store.prefix, self.topology)
+            lease.take(take_over=take_over)
+            try:
+                watch.introduce()
+                with _signals() as told:
+                    self._supervise(
+                        watch, lease, min(self.workers, register.partitions), drain,
+                        lambda: bool(told) or should_stop(), lambda: len(told) > 1,
+                    )  # fmt: skip
+            finally:
+                lease.release()
+
+    def _supervise(
+        self,
+        watch: Watch,
+        lease: Lease,
+        workers: int,
+        drain: bool,
+        stopping: Callable[[], bool],
+        hurry: Callable[[], bool],
+    ) -> None:
+        job, environ = self._job(workers)
+        self._held = [WorkerProcess(i, job, environ) for i in range(workers)]
+        next_tell = 0.0
+        try:
+            while not stopping():
+                self._tend()
+                if time.monotonic() >= next_tell:
+                    next_tell = time.monotonic() + TELL_S
+                    self._with_store(lambda: self._tell(watch, lease))
+                if drain and self._with_store(watch.drained):
+                    break
+                time.sleep(LOOK_S)
+        finally:
+            self._stop(hurry)
+            with suppress(StoreError):
+                watch.write_beats({}, TELL_S)
+
+    def _tend(self) -> None:
+        """Start what is due, hear what is said, replace what died or hangs."""
+        now = time.monotonic()
+        for worker in self._held:
+            worker.listen()
+            if worker.silent_s() > self.stuck_s:
+                _log.error(
+                    "worker %d has been silent for %.0f s and is replaced",
+                    worker.index, worker.silent_s(),
+                )  # fmt: skip
+                worker.kill()
+            if worker.ended() and worker.early_deaths >= GIVE_UP:
+                raise EngineError(
+                    f"worker {worker.index} does not start: {worker.error or 'see its messages'}",
+                    "mend that, then run again",
+                )
+            if worker.process is None and now >= worker.start_at:
+                worker.start()
+
+    def _tell(self, watch: Watch, lease: Lease) -> bool:
+        lease.renew()
+        watch.write_beats({w.index: w.row() for w in self._held}, 5 * TELL_S)
+        return True
+
+    def _with_store(self, work: Callable[[], bool]) -> bool:
+        """`work()`; False, said once, while the store does not answer."""
+        try:
+            done = work()
+        except StoreError as error:
+            if not self._store_down:
+                _log.error("the store does not answer, the engine waits: %s", error)
+            self._store_down = True
+            return False
+        if self._store_down:
+            _log.warning("the store is back")
+        self._store_down = False
+        return done
+
+    def _stop(self, hurry: Callable[[], bool]) -> None:
+        for worker in self._held:
+            worker.ask_to_stop()
+        deadline = time.monotonic() + self.stop_s
+        running = [w for w in self._held if w.process is not None]
+        while running and time.monotonic() < deadline and not hurry():
+            for worker in running:
+                worker.listen()
+            running = [w for w in running if w.process and w.process.poll() is None]
+            time.sleep(0.01)
+        for worker in self._held:
+            if not worker.wait(0.0):
+                _log.error("worker %d did not stop in time and was killed", worker.index)
+
+    def _job(self, workers: int) -> tuple[dict[str, Any], dict[str, str]]:
+        """What each worker is told, and its environment: there, not here, is the password."""
+        url, password = split_password(self.store_url)
+        if url.startswith("unix:/") and not url.startswith("unix://"):
+            url = "unix://" + url.removeprefix("unix:")  # urlunsplit drops an empty host's //
+        environ = {**os.environ, **self.settings.secrets()}
+        if password:
+            environ[PASSWORD_VARIABLE] = password
+        conf = {"wattstorm": self.settings.to_conf(), "wattstorm.store_url": url}
+        job = {"topology": self.topology, "workers": workers, "parent": os.getpid(), "conf": conf}
+        return job, environ
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """The stop signals received meanwhile; none outside the main thread, which alone hears them."""
+    told: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield told
+        return
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = {n: signal.signal(n, lambda number, _: told.append(number)) for n in numbers}
+    try:
+        yield told
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

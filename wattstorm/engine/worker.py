@@ -1,0 +1,151 @@
+"""A worker process of the local engine: worker i of N runs task i of each component.
+
+    python -m wattstorm.engine.worker        (started by the supervisor only)
+
+Its standard input is the supervisor's hand: the first line says what to run,
+"stop" asks for a clean stop, and its end means that the supervisor is gone: then
+the worker ends at once, whatever it is doing. Once a second, between two
+messages, it writes a line about itself to the pipe that it was given: so a
+worker that hangs inside a component falls silent and is replaced.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from wattstorm.engine.tasks import Tasks, load_topology
+from wattstorm.errors import EngineError, WattstormError
+
+BEAT_S = 1.0
+MAX_PENDING = 256
+"""Spout tuples under way in a worker, at most, where the topology does not say."""
+NAP_S = (0.0005, 0.002)
+"""First and longest pause of a loop in which nothing happened."""
+FAILED, ORPHANED = 1, 86
+_PR_SET_PDEATHSIG = 1
+
+
+class Hand:
+    """The supervisor's end of standard input."""
+
+    def __init__(self, line: Callable[[], bytes]) -> None:
+        self._line = line
+        self.stopping = False
+
+    def watch(self) -> None:
+        """Until the pipe ends; in a thread, so that a busy worker hears it too."""
+        while line := self._line():
+            if line.strip() == b"stop":
+                self.stopping = True
+        os._exit(ORPHANED)
+
+
+class Beat:
+    """Tells the supervisor how this worker is."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._next = 0.0
+
+    def tell(self, **what: Any) -> None:
+        # One write below PIPE_BUF: whole or not at all. A full pipe is the supervisor's trouble.
+        line = (json.dumps(what) + "\n").encode()[:4000]
+        try:
+            os.write(self._descriptor, line)
+        except BlockingIOError:
+            pass
+        except BrokenPipeError:
+            os._exit(ORPHANED)
+
+    def maybe(self, now: float, tasks: Tasks) -> None:
+        if now >= self._next:
+            self._next = now + BEAT_S
+            self.tell(acked=tasks.acked, failed=tasks.failed, pending=tasks.pending)
+
+
+def run_loop(
+    tasks: Tasks, max_pending: int, stopping: Callable[[], bool], beat: Callable[[float], None]
+) -> None:
+    """Until told to stop: ticks, then tuples, then new ones from the spouts."""
+    nap = NAP_S[0]
+    while not stopping():
+        now = time.monotonic()
+        beat(now)
+        tasks.tick(now)
+        busy = tasks.work()
+        if not busy and tasks.pending < max_pending:
+            busy = tasks.ask_spouts()
+        if busy:
+            nap = NAP_S[0]
+        else:
+            time.sleep(nap)
+            nap = min(1.2 * nap, NAP_S[1])
+
+
+def run(job: dict[str, Any], hand: Hand) -> None:
+    beat = Beat(job["beat"])
+    try:
+        topology = load_topology(job["topology"])
+        tasks = Tasks(topology, job["conf"], job["index"], job["workers"])
+        given = topology.config.get("topology.max.spout.pending")
+        run_loop(
+            tasks,
+            int(given or MAX_PENDING),
+            lambda: hand.stopping,
+            lambda now: beat.maybe(now, tasks),
+        )
+        tasks.stop()
+    except WattstormError as error:
+        beat.tell(error=f"{type(error).__name__}: {error}"[:2000])
+        raise
+    except Exception as error:
+        beat.tell(error=f"{type(error).__name__}: {error}"[:2000])
+        raise
+
+
+def die_with(parent: int) -> None:
+    """End with the supervisor even if a thread of ours cannot run (Linux only)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(ORPHANED)
+
+
+def main() -> int:
+    first = sys.stdin.buffer.readline()
+    if not first:
+        return ORPHANED
+    job = json.loads(first)
+    die_with(job["parent"])
+    hand = Hand(sys.stdin.buffer.readline)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: setattr(hand, "stopping", True))
+    threading.Thread(target=hand.watch, daemon=True, name="hand").start()
+    os.set_blocking(job["beat"], False)
+    name = f"worker {job['index']}"
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format=f"{name}: %(levelname)s %(name)s: %(message)s"
+    )
+    try:
+        run(job, hand)
+    except Exception:
+        logging.getLogger("wattstorm.engine").exception("%s fails", name)
+        return FAILED
+    return 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        raise EngineError("a worker is started by `wattstorm run`", "use that")
+    status = main()
+    sys.stderr.flush()
+    os._exit(status)  # the thread that listens to the supervisor would hold the interpreter up

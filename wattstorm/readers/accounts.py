@@ -1,0 +1,101 @@
+"""What became of every reading, how far the stream is behind, and who works on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wattstorm.metering.checks import ACCEPTED, DOUBLES, REJECTED, Outcome
+
+SHED = "shed"
+"""Reason of readings that a producer dropped at the backlog bound, as it was told to."""
+
+
+def _sum(counts: Mapping[str, int], outcomes: tuple[Outcome, ...]) -> int:
+    return sum(counts.get(outcome.name.lower(), 0) for outcome in outcomes)
+
+
+@dataclass(frozen=True)
+class Conservation:
+    """received = accepted + rejected + doubles, of all that the stream has dealt with.
+
+    rejected: by reason, found at ingest or in the stream. refused_blocks: log
+    entries that could not be decoded, whose readings nobody can count.
+
+    >>> audit = {"received": 7, "new": 4, "double": 2, "too_old": 1}
+    >>> account = Conservation.of(audit, {"received": 8, "unreadable": 1})
+    >>> account.line(), account.holds
+    ('received 8 = accepted 4 + rejected 2 (too_old 1, unreadable 1) + doubles 2', True)
+    """
+
+    received: int
+    accepted: int
+    doubles: int
+    rejected: Mapping[str, int]
+    refused_blocks: int = 0
+
+    @classmethod
+    def of(
+        cls, audit: Mapping[str, int], ingest: Mapping[str, int] | None = None, shed: int = 0
+    ) -> Conservation:
+        """Out of the counters of the audit, of the ingest's refused rows, and what was shed."""
+        ingest = ingest or {}
+        rejected = {}
+        for outcome in REJECTED:
+            name = outcome.name.lower()
+            if n := audit.get(name, 0) + ingest.get(name, 0):
+                rejected[name] = n
+        if shed:
+            rejected[SHED] = shed
+        before = sum(n for name, n in ingest.items() if name != "received")
+        return cls(
+            audit.get("received", 0) + before + shed,
+            _sum(audit, ACCEPTED), _sum(audit, DOUBLES), rejected, audit.get("refused_blocks", 0),
+        )  # fmt: skip
+
+    @property
+    def holds(self) -> bool:
+        return self.received == self.accepted + sum(self.rejected.values()) + self.doubles
+
+    def line(self) -> str:
+        """The equation; "≠" where it does not hold."""
+        reasons = ", ".join(f"{name} {n:,}" for name, n in self.rejected.items())
+        rejected = f"{sum(self.rejected.values()):,}" + (f" ({reasons})" if reasons else "")
+        return (
+            f"received {self.received:,} {'=' if self.holds else '≠'} "
+            f"accepted {self.accepted:,} + rejected {rejected} + doubles {self.doubles:,}"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**vars(self), "rejected": dict(self.rejected), "holds": self.holds}
+
+
+@dataclass(frozen=True)
+class PartitionLag:
+    """tail: last position of the log; fence: last one in the sums; bytes of the blocks between."""
+
+    partition: int
+    tail: int
+    fence: int
+    waiting_bytes: int
+
+    @property
+    def waiting_blocks(self) -> int:
+        return max(0, self.tail - self.fence)
+
+
+@dataclass(frozen=True)
+class Health:
+    """store: product and version; running: an engine gave a sign of life lately."""
+
+    store: str
+    append_only: bool
+    warnings: tuple[str, ...]
+    workers: tuple[dict[str, Any], ...]
+    waiting_blocks: int
+    dead_letters: int
+
+    @property
+    def running(self) -> bool:
+        return any(worker["alive"] for worker in self.workers)

@@ -1,0 +1,206 @@
+"""`Results`: the typed client behind `wattstorm results` and `wattstorm status`.
+
+>>> from datetime import date
+>>> from wattstorm import Results
+>>> with Results.open(settings) as results:          # or Results.open("redis://host:6379/0")
+...     curve = results.national(date(2013, 4, 7))   # the day the clocks went back in Sydney
+...     tariff = results.tariff("base_6", date(2013, 4, 7))
+...     whole = results.conservation()
+>>> len(curve), curve.wh.dtype.name, curve.starts[0].item().isoformat()
+(50, 'int64', '2013-04-06T13:00:00')
+>>> curve.local_labels()[4:7]
+['2013-04-07T02:00+11:00', '2013-04-07T02:30+11:00', '2013-04-07T02:00+10:00']
+>>> curve.total_wh, int(curve.expected[0]), set(curve.status.tolist()) <= {"final", "provisional"}
+(216376, 20, True)
+>>> 0 < tariff.total_wh < curve.total_wh
+True
+>>> whole.holds, whole.accepted
+(True, 113784)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from datetime import date
+from functools import cached_property
+
+from wattstorm.errors import DataError, UsageError
+from wattstorm.metering.block import Channel
+from wattstorm.metering.slots import LocalCalendar, SlotGrid
+from wattstorm.readers.accounts import Conservation, Health, PartitionLag
+from wattstorm.readers.curve import Curve
+from wattstorm.setting_values import closest
+from wattstorm.settings import Settings
+from wattstorm.store.commit import PartitionStore
+from wattstorm.store.connection import Connection, open_connection
+from wattstorm.store.deadletters import DeadLetters
+from wattstorm.store.intake import Intake
+from wattstorm.store.log import Log
+from wattstorm.store.results import ResultStore
+from wattstorm.store.workers import heartbeats
+
+__all__ = ["Conservation", "Curve", "Health", "PartitionLag", "Results"]
+
+
+class Results:
+    """What a store has published. Made by `open`; close it, or use it in a `with`.
+
+    An embedded store runs while somebody holds it, so it may stop at `close`.
+    """
+
+    def __init__(self, connection: Connection, settings: Settings) -> None:
+        self.connection, self.settings = connection, settings
+        self._stack = contextlib.ExitStack()
+        prefix = settings.store.prefix
+        self._store = ResultStore(connection, prefix)
+        self._log, self._dead = Log(connection, prefix), DeadLetters(connection, prefix)
+        self._intake = Intake(connection, prefix)
+
+    @classmethod
+    def open(cls, where: Settings | str | None = None) -> Results:
+        """A client of the store at a URL, of these settings, or of the settings found here."""
+        settings = where if isinstance(where, Settings) else Settings.load(
+            options={"store.url": where}
+        )  # fmt: skip
+        with contextlib.ExitStack() as stack:
+            results = cls(stack.enter_context(open_connection(settings)), settings)
+            results._stack = stack.pop_all()
+        return results
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def __enter__(self) -> Results:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ------------------------------------------------------------ curves
+
+    def national(self, day: date | None = None, channel: str = "import") -> Curve:
+        """The whole register's curve of a local day; None: the newest with results."""
+        return self._day("nation", day, channel)
+
+    def tariff(self, name: str, day: date | None = None, channel: str = "import") -> Curve:
+        return self._day(f"tariff:{name}", day, channel)
+
+    def region(self, name: str, day: date | None = None, channel: str = "import") -> Curve:
+        return self._day(f"region:{name}", day, channel)
+
+    def curve(self, label: str, first: date, last: date, channel: str = "import") -> Curve:
+        """A scope's curve over the local days first … last, both included.
+
+        label: one of `labels`. A slot that nobody reported in is not in the curve.
+        """
+        self._check_label(label)
+        if last < first:
+            raise UsageError(f"the days {first} to {last}", "give the earlier day first")
+        slots = range(self.calendar.day_slots(first).start, self.calendar.day_slots(last).stop)
+        per_day = self.calendar.grid.per_day
+        days = range(slots.start // per_day, (slots.stop - 1) // per_day + 1)
+        found = self._store.curve(_channel(channel), label, days)
+        rows = {slot: row for slot, row in found.items() if slot in slots}
+        return Curve.of(label, channel, (first, last), self.calendar, rows)
+
+    def days(self) -> tuple[date, date]:
+        """First and last local day with results; DataError if there is none."""
+        known = self._store.days()
+        if not known:
+            raise DataError(
+                "the store holds no results yet",
+                "wattstorm ingest FILE, then wattstorm run --drain",
+            )
+        per_day = self.calendar.grid.per_day
+        # A UTC day is announced before its slots: look at the ends for slots that are there.
+        first = self._slots_near(known)
+        last = self._slots_near(known[::-1])
+        ends = (min(first), max(last)) if first and last else (
+            known[0] * per_day, known[-1] * per_day
+        )  # fmt: skip
+        return self.calendar.date_of(ends[0]), self.calendar.date_of(ends[1])
+
+    @property
+    def labels(self) -> list[str]:
+        """Scopes that have curves: "nation", "tariff:base_6", "region:north"."""
+        return list(json.loads(self._card.get("labels", "[]")))
+
+    @cached_property
+    def calendar(self) -> LocalCalendar:
+        """The local days of the store's data, whatever the settings here say."""
+        stream = self.settings.stream
+        minutes = int(self._card.get("slot_minutes", stream.slot_minutes))
+        return LocalCalendar(SlotGrid(minutes), self._card.get("time_zone", stream.time_zone))
+
+    # ------------------------------------------------------------ accounts
+
+    def conservation(self) -> Conservation:
+        """What became of all readings: the audit of all partitions, and the rows refused before."""
+        heads = self._log.statuses(self.partitions)
+        return Conservation.of(
+            self.audit(), self._intake.counts(), sum(head.shed_readings for head in heads)
+        )
+
+    def audit(self) -> dict[str, int]:
+        """Counters of the stream: received, each outcome, batches, blocks and so on."""
+        return self._store.audit(self.partitions)
+
+    def lag(self) -> list[PartitionLag]:
+        """How far each partition's sums are behind its log."""
+        prefix = self.settings.store.prefix
+        out = []
+        for p, head in zip(self.partitions, self._log.statuses(self.partitions), strict=True):
+            fence = PartitionStore(self.connection, prefix, p).fence().position
+            out.append(PartitionLag(p, head.tail, fence, max(0, head.appended - head.committed)))
+        return out
+
+    def health(self) -> Health:
+        info = self.connection.check()
+        return Health(
+            info.product, info.aof, info.warnings,
+            tuple(heartbeats(self.connection, self.settings.store.prefix)),
+            sum(lag.waiting_blocks for lag in self.lag()),
+            sum(self._dead.count(p) for p in self.partitions),
+        )  # fmt: skip
+
+    @property
+    def partitions(self) -> range:
+        return range(int(self._card.get("partitions", 0)))
+
+    # ------------------------------------------------------------ inside
+
+    @cached_property
+    def _card(self) -> dict[str, str]:
+        return self._store.meta()
+
+    def _day(self, label: str, day: date | None, channel: str) -> Curve:
+        self._check_label(label)
+        day = day or self.days()[1]
+        return self.curve(label, day, day, channel)
+
+    def _check_label(self, label: str) -> None:
+        labels = self.labels
+        if labels and label not in labels:
+            kind = label.partition(":")[0]
+            names = [known.partition(":")[2] for known in labels if known.startswith(f"{kind}:")]
+            hint = closest(label.partition(":")[2], names)
+            known = f"known are {', '.join(names)}" if names else f"known are {', '.join(labels)}"
+            raise UsageError(f"the store has no curve {label!r}", hint or known)
+
+    def _slots_near(self, utc_days: list[int]) -> list[int]:
+        """Slots of the first of these UTC days that has any, in any scope's curve."""
+        labels = self.labels[:1] or ["nation"]
+        for day in utc_days:
+            for channel in Channel:
+                if found := list(self._store.curve(int(channel), labels[0], [day])):
+                    return found
+        return []
+
+
+def _channel(name: str) -> int:
+    try:
+        return int(Channel[name.upper()])
+    except KeyError:
+        known = [channel.name.lower() for channel in Channel]
+        raise UsageError(f"channel {name!r}", f"it may be {' or '.join(known)}") from None

@@ -1,0 +1,63 @@
+"""What travels between spout and bolts: references, never readings.
+
+pystorm's serializer logs and swallows what JSON cannot carry (a numpy integer,
+NaN, bytes), and the input is acked all the same: a silent loss. So every emit
+passes through `checked`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from wattstorm.errors import EmitError
+
+
+class BatchRef(NamedTuple):
+    """Log positions first … last of a partition, both included; attempt counts its replays."""
+
+    partition: int
+    first: int
+    last: int
+    attempt: int
+
+    @property
+    def tuple_id(self) -> str:
+        return ":".join(map(str, self))
+
+    @classmethod
+    def from_id(cls, tuple_id: str) -> BatchRef:
+        return cls(*map(int, tuple_id.split(":")))
+
+
+BATCH_FIELDS = list(BatchRef._fields)
+CHANGED_FIELDS = ["partition", "fence"]
+"""A commit moved the partition's fence: its dirty slots want publishing."""
+
+
+def checked(values: tuple[Any, ...] | list[Any]) -> list[Any]:
+    """The values as a list that JSON carries unchanged, or EmitError naming the one it cannot."""
+    for position, value in enumerate(values):
+        if not _carried(value):
+            raise EmitError(
+                f"value {position} of a tuple is {value!r} ({type(value).__name__})",
+                "emit int, float, str, bool, None, and lists of them",
+            )
+    return list(values)
+
+
+def _carried(value: Any) -> bool:
+    if type(value) is float:
+        return math.isfinite(value)
+    if type(value) is str:
+        return value.isascii() or not any("\ud800" <= c <= "\udfff" for c in value)
+    if type(value) is list:
+        return all(map(_carried, value))
+    return value is None or type(value) in (int, bool)
+
+
+def task_index(context: dict[str, Any]) -> tuple[int, int]:
+    """(this task's index among the tasks of its component, how many they are)."""
+    mine, component = int(context["taskid"]), context["componentid"]
+    tasks = sorted(int(t) for t, c in context["task->component"].items() if c == component)
+    return tasks.index(mine), len(tasks)
