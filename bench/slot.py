@@ -69,8 +69,12 @@ def processes(run: Pipeline) -> list[int]:
 
 def nation(results: Results, slot: int) -> tuple[int, int]:
     """(Wh, readings) published for the slot, (0, 0) if none."""
-    curve = results.curve("nation", slot, slot)
-    return (int(curve.wh[0]), int(curve.readings[0])) if len(curve.slots) else (0, 0)
+    if "nation" not in results.labels:
+        return 0, 0
+    day = results.calendar.date_of(slot)
+    curve = results.curve("nation", day, day)
+    at = np.flatnonzero(curve.slots == slot)
+    return (int(curve.wh[at[0]]), int(curve.readings[at[0]])) if at.size else (0, 0)
 
 
 def main() -> None:

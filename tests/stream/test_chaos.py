@@ -56,7 +56,8 @@ class Feeding(threading.Thread):
                 )
                 producer.send(block)
             producer.flush()
-            self.resent = producer.resent
+            producer.close()
+            self.resent = producer.counts.resent_blocks
 
     def finish(self) -> None:
         self.join(240)
@@ -108,7 +109,8 @@ def assert_exact(town: Town, stream: pl.DataFrame) -> None:
         assert counts["new"] == stream.select("meter", "slot").n_unique()
     results = Results.open(town.settings)
     for label, slots in expected.items():
-        curve = results.curve(label, min(slots), max(slots))
+        days = [results.calendar.date_of(slot) for slot in (min(slots), max(slots))]
+        curve = results.curve(label, *days)
         got = zip(curve.slots.tolist(), curve.wh.tolist(), curve.readings.tolist(), strict=True)
         assert {s: (w, n) for s, w, n in got if n} == slots, label
 
