@@ -51,8 +51,10 @@ def a_stream(seed: int, n: int) -> pl.DataFrame:
 def recomputed(stream: pl.DataFrame, register: Register) -> dict[int, tuple[list[int], list[int]]]:
     """The truth, plainly: of each key the highest (version, Wh), summed by slot and tariff."""
     best = stream.sort("version", "wh").group_by("meter", "slot", maintain_order=True).last()
-    by = best.with_columns(tariff=pl.col("meter") % 12).group_by("slot", "tariff").agg(
-        pl.col("wh").sum(), pl.len().alias("n")
+    by = (
+        best.with_columns(tariff=pl.col("meter") % 12)
+        .group_by("slot", "tariff")
+        .agg(pl.col("wh").sum(), pl.len().alias("n"))
     )
     truth = {}
     for slot in best["slot"].unique():

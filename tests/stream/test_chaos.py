@@ -51,9 +51,7 @@ class Feeding(threading.Thread):
             )  # fmt: skip
             start = time.monotonic()
             for i, block in enumerate(self.blocks):
-                time.sleep(
-                    max(0.0, start + i * self.seconds / len(self.blocks) - time.monotonic())
-                )
+                time.sleep(max(0.0, start + i * self.seconds / len(self.blocks) - time.monotonic()))
                 producer.send(block)
             producer.flush()
             producer.close()
@@ -164,11 +162,10 @@ def power_cut(server: TestServer, rng: random.Random) -> None:
     """Kill the store, and cut off its file what the last half second had written."""
     files = sorted(server.aof_dir.glob("*.incr.aof"), key=lambda f: f.stat().st_mtime)
     before = files[-1].stat().st_size
-    time.sleep(rng.uniform(0.1, 0.5))
+    time.sleep(rng.uniform(0.3, 0.6))
     server.kill()
     with files[-1].open("r+b") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.truncate(rng.randint(min(before, size), size))
+        file.truncate(before)
     server.start()
 
 

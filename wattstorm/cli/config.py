@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from wattstorm.cli.common import settings_of
-from wattstorm.cli.output import console, print_json, table
+from wattstorm.cli.output import print_json, table
 
 app = typer.Typer(help="The settings in force.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -17,7 +17,7 @@ def _group() -> None:
     """The settings in force."""
 
 
-@app.command("show")
+@app.command("show", short_help="Show it.")
 def show(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
@@ -36,6 +36,4 @@ def show(
             for row in rows
         })  # fmt: skip
         return
-    console().print(
-        table(("setting", "value", "from", "meaning"), [(*row,) for row in rows]), soft_wrap=True
-    )
+    print(table(("setting", "value", "from", "meaning"), [(*row,) for row in rows]))

@@ -53,10 +53,10 @@ def dead(
     out = console()
     if not letters:
         out.print("nothing was refused" if not counts else "no letters are kept")
-    out.print(table(("reason", ">count"), Counter(counts).most_common()))
+    print(table(("reason", ">count"), Counter(counts).most_common()))
     if letters:
         out.print()
         rows = [tuple(letter.values()) for letter in letters[:limit]]
-        out.print(table(("reason", "where", ">readings", "what"), rows), soft_wrap=True)
+        print(table(("reason", "where", ">readings", "what"), rows))
     if dropped:
         out.print(f"{dropped:,} older letters fell out at the bound (dead_letters.keep)")

@@ -53,7 +53,7 @@ def doctor(
     else:
         rows = [(f.state, f.check, f.found) for f in findings]
         out = console()
-        out.print(table(("", "check", "found"), rows), soft_wrap=True)
+        print(table(("", "check", "found"), rows))
         for finding in findings:
             if finding.remedy:
                 out.print(f"{finding.check}: {finding.remedy}", soft_wrap=True, markup=False)

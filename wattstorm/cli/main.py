@@ -27,15 +27,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-app.command("demo")(demo.demo)
-app.add_typer(register.app, name="register")
-app.command("ingest")(ingest.ingest)
-app.command("run")(run.run)
-app.add_typer(results.app, name="results")
-app.command("status")(status.status)
-app.command("dead")(deadletters.dead)
-app.command("doctor")(doctor.doctor)
-app.add_typer(config.app, name="config")
+app.command("demo", short_help="Twenty real homes, from file to curves.")(demo.demo)
+app.add_typer(register.app, name="register", short_help="Who the meters are: build, show.")
+app.command("ingest", short_help="Readings of files into the log.")(ingest.ingest)
+app.command("run", short_help="The stream on this machine.")(run.run)
+app.add_typer(results.app, name="results", short_help="Curves: national, tariff, region.")
+app.command("status", short_help="Lag, rates, refused readings, processes.")(status.status)
+app.command("dead", short_help="What was refused, and why.")(deadletters.dead)
+app.command("doctor", short_help="What is missing, and what to do about it.")(doctor.doctor)
+app.add_typer(config.app, name="config", short_help="The settings in force: show.")
 
 
 def _version(wanted: bool) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 _UNITS = ((10**12, "TWh"), (10**9, "GWh"), (10**6, "MWh"), (10**3, "kWh"))
 _BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -24,16 +23,24 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2 if sys.stdout.isatty() else None, default=str))
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> Table:
-    """Numbers to the right, text to the left; the column's name begins with ">" for numbers."""
-    out = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
-    for name in columns:
-        out.add_column(
-            name.lstrip(">"), justify="right" if name.startswith(">") else "left", no_wrap=True
-        )
-    for row in rows:
-        out.add_row(*map(str, row))
-    return out
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Aligned lines, never cut off; a column whose name begins with ">" stands to the right.
+
+    >>> print(table(("tariff", ">Wh"), [("base_6", "7"), ("base_12", "1,234")]))
+    tariff      Wh
+    base_6       7
+    base_12  1,234
+    """
+    cells = [[name.lstrip(">") for name in columns], *(list(map(str, row)) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    right = [name.startswith(">") for name in columns]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(line, widths, right, strict=True)
+        ).rstrip()
+        for line in cells
+    )
 
 
 def energy(wh: int) -> str:

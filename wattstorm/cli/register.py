@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from wattstorm.cli.common import open_register, register_directory, say, settings_of
-from wattstorm.cli.output import console, print_json, table
+from wattstorm.cli.output import print_json, table
 from wattstorm.metering.register import Register
 from wattstorm.metering.slots import day_number
 
@@ -21,7 +21,7 @@ def _group() -> None:
     """Who the meters are: external id, tariff, region, contracted power, by date."""
 
 
-@app.command("build")
+@app.command("build", short_help="Build or extend the register.")
 def build(
     context: typer.Context,
     files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, metavar="FILE...")],
@@ -51,7 +51,7 @@ def build(
     )
 
 
-@app.command("show")
+@app.command("show", short_help="Show it.")
 def show(
     context: typer.Context,
     day: Annotated[
@@ -80,14 +80,13 @@ def show(
         }
         print_json({**facts, "by_tariff": by_tariff})
         return
-    out = console()
-    out.print(table(("", ""), facts.items()))
+    print("\n".join(f"{name:16}{value}" for name, value in facts.items()))
     rows = [
         (tariff, *row, sum(row))
         for tariff, row in zip(register.tariffs, counts.tolist(), strict=True)
     ]
-    out.print()
-    out.print(table(("tariff", *(f">{r}" for r in register.regions), ">all"), rows))
+    print()
+    print(table(("tariff", *(f">{r}" for r in register.regions), ">all"), rows))
 
 
 def parse_date(text: str) -> date:

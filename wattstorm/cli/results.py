@@ -28,7 +28,7 @@ def _group() -> None:
     """Published curves: the nation's, a tariff's, a region's."""
 
 
-@app.command("national")
+@app.command("national", short_help="All meters.")
 def national(
     context: typer.Context, day: Day = None, channel: Channel = "import",
     as_json: AsJson = False, as_csv: AsCsv = False,
@@ -42,7 +42,7 @@ def national(
     _show(context, "nation", day, channel, as_json, as_csv)
 
 
-@app.command("tariff")
+@app.command("tariff", short_help="One tariff.")
 def tariff(
     context: typer.Context, name: str, day: Day = None, channel: Channel = "import",
     as_json: AsJson = False, as_csv: AsCsv = False,
@@ -55,7 +55,7 @@ def tariff(
     _show(context, f"tariff:{name}", day, channel, as_json, as_csv)
 
 
-@app.command("region")
+@app.command("region", short_help="One region.")
 def region(
     context: typer.Context, name: str, day: Day = None, channel: Channel = "import",
     as_json: AsJson = False, as_csv: AsCsv = False,
@@ -104,7 +104,7 @@ def print_curve(curve: Curve) -> None:
     ]  # fmt: skip
     out.print()
     columns = ("local time", ">Wh", ">meters", ">coverage", ">revision", "status")
-    out.print(table(columns, rows))
+    print(table(columns, rows))
 
 
 def print_head(curve: Curve) -> None:

@@ -81,7 +81,7 @@ def _print(found: dict[str, Any]) -> None:
             f"rates      {rates['readings_per_s']:,.0f} readings/s, "
             f"{rates['batches_per_s']:,.1f} batches/s"
         )
-    out.print(f"batches    {found['batches']:,} of {found['blocks']:,} blocks")
+    out.print(f"batches    {found['batches']:,} with {found['blocks']:,} blocks")
     out.print(f"readings   {found['conservation_line']}", soft_wrap=True)
     dead = found["dead_letters"]
     out.print(f"refused    {dead['held']:,} letters held, {dead['dropped']:,} dropped at the bound")
@@ -89,9 +89,9 @@ def _print(found: dict[str, Any]) -> None:
         names = ("worker", "pid", "state", "restarts", "acked", "failed", "pending", "alive")
         rows = [[worker.get(name, "") for name in names] for worker in found["workers"]]
         out.print()
-        out.print(table([*(f">{n}" for n in names[:2]), *names[2:]], rows))
+        print(table([*(f">{n}" for n in names[:2]), *names[2:]], rows))
     if found["partitions"]:
-        names = ("partition", "tail", "fence", "waiting_blocks", "waiting_bytes")
-        rows = [[f"{lag[name]:,}" for name in names] for lag in found["partitions"]]
+        shown = ("partition", "tail", "fence", "waiting_blocks", "waiting_bytes")
+        rows = [[f"{lag[name]:,}" for name in shown] for lag in found["partitions"]]
         out.print()
-        out.print(table([f">{name}" for name in names], rows))
+        print(table([f">{name}" for name in shown], rows))

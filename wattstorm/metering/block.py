@@ -15,7 +15,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -224,9 +224,7 @@ def decode(data: bytes | memoryview) -> Block:
     _check_header(shape, channel, unit, minutes, reserved)
     _check_size(count, width, BlockError)
     columns = _split(body, codes, count, width, Shape(shape))
-    return Block(
-        Shape(shape), partition, channel, minutes, _producer(producer), number, *columns
-    )
+    return Block(Shape(shape), partition, channel, minutes, _producer(producer), number, *columns)
 
 
 def _check_header(shape: int, channel: int, unit: int, minutes: int, reserved: int) -> None:
@@ -251,8 +249,8 @@ def _check_size(count: int, width: int, error: type[BlockError]) -> None:
 
 def _split(
     body: memoryview, codes: bytes, count: int, width: int, shape: Shape
-) -> list[npt.NDArray[np.generic]]:
-    columns: list[npt.NDArray[np.generic]] = []
+) -> list[npt.NDArray[Any]]:
+    columns: list[npt.NDArray[Any]] = []
     at = 0
     for (name, allowed), code in zip(_ALLOWED, codes, strict=True):
         if code not in allowed or (shape is Shape.CURVES and name == "slot" and code != _CONSTANT):
@@ -275,9 +273,9 @@ def _split(
 
 
 def _in_range(
-    name: str, column: npt.NDArray[np.generic], limit: int, dtype: type[np.generic]
-) -> npt.NDArray[np.generic]:
-    low, high = int(column.min()), int(column.max())  # type: ignore[attr-defined]
+    name: str, column: npt.NDArray[Any], limit: int, dtype: type[np.generic]
+) -> npt.NDArray[Any]:
+    low, high = int(column.min()), int(column.max())
     if low < 0 or high > limit:
         raise BlockError("column", f"{name} holds {low if low < 0 else high}, limit 0 to {limit}")
     return column.astype(dtype, copy=False)
@@ -290,15 +288,15 @@ def _producer(raw: bytes) -> str:
     return name
 
 
-def _stored(block: Block) -> tuple[npt.NDArray[np.generic], ...]:
+def _stored(block: Block) -> tuple[npt.NDArray[Any], ...]:
     return (block.meter, block.slot, block.wh, block.version, block.quality)
 
 
-def _bytes(column: npt.NDArray[np.generic]) -> memoryview:
+def _bytes(column: npt.NDArray[Any]) -> memoryview:
     return np.ascontiguousarray(column).reshape(-1).view(np.uint8).data
 
 
-def _column(values: npt.ArrayLike, dtype: type[np.generic]) -> npt.NDArray[np.generic]:
+def _column(values: npt.ArrayLike, dtype: type[np.generic]) -> npt.NDArray[Any]:
     return np.atleast_1d(np.ascontiguousarray(values, dtype))
 
 

@@ -166,9 +166,7 @@ class DayStore:
         return int(self.low + (row - self.row_of(self.low)) % self.rows)
 
     def _sums(self, row: np.intp) -> SlotSums:
-        return SlotSums(
-            self.sum_wh[row].copy(), self.sum_n[row].copy(), int(self.revisions[row])
-        )
+        return SlotSums(self.sum_wh[row].copy(), self.sum_n[row].copy(), int(self.revisions[row]))
 
     def held(self, slot: int, meter: int) -> tuple[int, int] | None:
         """(Wh, rank) held for a dense index and a slot, or None."""

@@ -154,7 +154,8 @@ def apply_readings(  # type: ignore[no-untyped-def]
                 if r == BASE_RANK and 0 <= w <= PLAIN_MAX:
                     cells[row, m] = np.uint16(w + 1)
                 else:
-                    _store(cells, row, m, w, r, keys, beside_wh, beside_rank, s * size + np.int64(m), used)
+                    key = s * size + np.int64(m)
+                    _store(cells, row, m, w, r, keys, beside_wh, beside_rank, key, used)
                 sum_wh[row, c] += w
                 sum_n[row, c] += 1
                 if s < late_before:
@@ -173,10 +174,11 @@ def apply_readings(  # type: ignore[no-untyped-def]
                 code = _CORRECTED if r > held_rank else _OLDER
             outcome[i] = code
             by_day[day, code] += 1
-            if code == _CORRECTED or code == _WON:
+            if code == _CORRECTED or code == _WON:  # noqa: PLR1714 (numba: faster)
                 old_wh[i] = held_wh
                 old_rank[i] = held_rank
-                _store(cells, row, m, w, r, keys, beside_wh, beside_rank, s * size + np.int64(m), used)
+                key = s * size + np.int64(m)
+                _store(cells, row, m, w, r, keys, beside_wh, beside_rank, key, used)
                 sum_wh[row, c] += w - held_wh
                 revisions[row] += 1
                 changed[row] = 1

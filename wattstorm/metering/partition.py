@@ -288,9 +288,7 @@ class Partition:
 
     def _window(self, store: DayStore, channel: int, arrived: int) -> Window:
         late_before = self.watermark[channel] - self.rules.deadline_slots
-        return Window(
-            store.low, min(store.low + store.rows, arrived), self.floor, late_before
-        )
+        return Window(store.low, min(store.low + store.rows, arrived), self.floor, late_before)
 
     def _join(self, store: DayStore) -> None:
         """Set each row's join table: the register's entries valid on the slot's local date."""
@@ -331,7 +329,7 @@ def _rejected(
         part = columns.take(np.flatnonzero(outcome == code))
         version, quality = np.divmod(part.rank, 4)
         out.append((
-            Outcome(code),
+            Outcome(int(code)),
             blocks.readings(
                 block.partition, part.meter, part.slot, part.wh, version=version,
                 quality=3 - quality, channel=block.channel, slot_minutes=block.slot_minutes,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from wattstorm.store.connection import Connection
 from wattstorm.store.keys import parse_slot_member, slot_member
@@ -15,7 +16,9 @@ class Provisional:
         self.connection = connection
         self.key = f"{prefix}:provisional"
 
-    def update(self, provisional: Iterable[tuple[int, int]], final: Iterable[tuple[int, int]]) -> None:
+    def update(
+        self, provisional: Iterable[tuple[int, int]], final: Iterable[tuple[int, int]]
+    ) -> None:
         """Remember the first, forget the second."""
         pipeline = self.connection.redis.pipeline(transaction=False)
         if scores := {slot_member(*slot): slot[1] for slot in provisional}:
@@ -26,7 +29,7 @@ class Provisional:
 
     def up_to(self, slot: int) -> set[tuple[int, int]]:
         """Those at or before `slot`."""
-        found = self.connection.run(
+        found: Any = self.connection.run(
             "read what is provisional",
             lambda: self.connection.redis.zrangebyscore(self.key, "-inf", slot),
         )

@@ -1,0 +1,143 @@
+"""Cells of a file of readings → numbers, as polars expressions; null where a cell says nothing."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from wattstorm.errors import IngestError
+from wattstorm.metering.slots import FIRST_DATE, LAST_DATE
+
+MAX_ID = 10**14 - 1
+MAX_VERSION = 0xFFFF
+MAX_WH = 2**31 - 1
+_STAMP = (
+    r"^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2})?(\.\d{1,6})?)?"
+    r"\s*(Z|z|[+-]\d{2}(?::?\d{2})?)?$"
+)
+_EPOCH_US = (  # a number of up to so much is of this many µs: s, ms, µs, ns
+    (10**11, 10**6),
+    (10**14, 10**3),
+    (10**17, 1),
+)
+_DAY_US = 86_400_000_000
+
+
+class Stamps(NamedTuple):
+    """at: Int64, µs since the epoch; naive: Boolean, read with the time zone that was given."""
+
+    at: pl.Expr
+    naive: pl.Expr
+
+
+def ids(name: str, dtype: pl.DataType) -> pl.Expr:
+    """UInt64: 1 to 14 digits, or a whole number."""
+    column = pl.col(name)
+    if dtype == pl.String:
+        text = column.str.strip_chars()
+        return pl.when(text.str.contains(r"^\d{1,14}$")).then(text).cast(pl.UInt64, strict=False)
+    if dtype.is_integer():
+        return pl.when(column.is_between(0, MAX_ID)).then(column).cast(pl.UInt64, strict=False)
+    if dtype.is_float():
+        whole = column.is_between(0, MAX_ID) & (column == column.floor())
+        return pl.when(whole).then(column).cast(pl.UInt64, strict=False)
+    raise _unusable("a meter's id", dtype)
+
+
+def stamps(name: str, dtype: pl.DataType, time_zone: str) -> Stamps:
+    """ISO 8601 text, dates and times, or numbers of s, ms, µs or ns since the epoch."""
+    column = pl.col(name)
+    if dtype == pl.String:
+        return _text_stamps(column.str.strip_chars(), time_zone)
+    if isinstance(dtype, pl.Datetime):
+        if dtype.time_zone is not None:
+            return Stamps(_known(column.dt.epoch("us")), pl.lit(False))
+        return Stamps(_known(_zoned(column, time_zone)), column.is_not_null())
+    if dtype.is_integer():
+        return Stamps(_known(_scaled(column.cast(pl.Int64, strict=False))), pl.lit(False))
+    if dtype.is_float():
+        us = pl.when(column.is_finite()).then((column * 1e6).round())
+        return Stamps(_known(us.cast(pl.Int64, strict=False)), pl.lit(False))
+    raise _unusable("a time stamp", dtype)
+
+
+def energies(name: str, dtype: pl.DataType, unit: str) -> pl.Expr:
+    """Int64, Wh, rounded half-even; NaN, infinity and what needs more than 32 bits are null."""
+    factor = 1000 if unit.lower() == "kwh" else 1
+    column = pl.col(name)
+    if dtype.is_integer():
+        wide = column.cast(pl.Int64, strict=False)
+        wide = pl.when(wide.is_between(-MAX_WH, MAX_WH)).then(wide) * factor
+        return pl.when(wide.is_between(-MAX_WH, MAX_WH)).then(wide)
+    if dtype == pl.String:
+        column = column.str.strip_chars().str.replace(",", ".", literal=True)
+    elif not dtype.is_numeric():
+        raise _unusable("an energy", dtype)
+    wh = (column.cast(pl.Float64, strict=False) * factor).round(mode="half_to_even")
+    # Between two bounds: false for NaN as for infinity.
+    fits = wh.is_not_nan() & wh.is_between(-MAX_WH, MAX_WH)
+    return pl.when(fits).then(wh).cast(pl.Int64, strict=False)
+
+
+def versions(name: str) -> pl.Expr:
+    """Int64, 0 to 65535; an empty cell is version 0."""
+    text = pl.col(name).cast(pl.String).str.strip_chars().fill_null("")
+    number = text.cast(pl.Int64, strict=False)
+    return (
+        pl.when(text == "")
+        .then(pl.lit(0, pl.Int64))
+        .when(number.is_between(0, MAX_VERSION))
+        .then(number)
+    )
+
+
+def _text_stamps(text: pl.Expr, time_zone: str) -> Stamps:
+    digits = text.str.contains(r"^\d{1,19}$")
+    parts = text.str.extract_groups(_STAMP).struct
+    day, clock, seconds, fraction, offset = (parts.field(str(i)) for i in range(1, 6))
+    local = pl.concat_str(
+        day,
+        pl.lit(" "),
+        clock.fill_null("00:00"),
+        seconds.fill_null(":00"),
+        fraction.fill_null(""),
+    ).str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False)
+    sign = pl.when(offset.str.starts_with("-")).then(-1).otherwise(1)
+    bare = offset.str.replace_all(r"[^0-9]", "").str.pad_end(4, "0")
+    minutes = bare.str.slice(0, 2).cast(pl.Int64, strict=False) * 60
+    minutes = sign * (minutes + bare.str.slice(2, 2).cast(pl.Int64, strict=False))
+    at = (
+        pl.when(digits)
+        .then(_scaled(text.cast(pl.Int64, strict=False)))
+        .when(offset.is_not_null())
+        .then(local.dt.epoch("us") - minutes * 60_000_000)
+        .otherwise(_zoned(local, time_zone))
+    )
+    return Stamps(_known(at), ~digits & local.is_not_null() & offset.is_null())
+
+
+def _zoned(naive: pl.Expr, time_zone: str) -> pl.Expr:
+    """A clock's hour that came twice, or never, is null: nobody can say which was meant."""
+    aware = naive.dt.replace_time_zone(time_zone, ambiguous="null", non_existent="null")
+    return aware.dt.epoch("us")
+
+
+def _scaled(number: pl.Expr) -> pl.Expr:
+    out: Any = pl.when(number < 0).then(None)
+    for below, factor in _EPOCH_US:
+        out = out.when(number < below).then(number * factor)
+    scaled: pl.Expr = out.otherwise(number // 1000)
+    return scaled
+
+
+def _known(at: pl.Expr) -> pl.Expr:
+    """Null outside the years that a calendar knows."""
+    days = (LAST_DATE - FIRST_DATE).days
+    return pl.when(at.is_between(0, days * _DAY_US)).then(at)
+
+
+def _unusable(what: str, dtype: pl.DataType) -> IngestError:
+    return IngestError(
+        f"a column of type {dtype} cannot be read as {what}", "see wattstorm ingest -h"
+    )
