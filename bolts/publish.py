@@ -20,7 +20,6 @@ from wattstorm.errors import StoreError
 from wattstorm.metering.aggregates import Scopes, SlotSums
 from wattstorm.metering.partition import Rules
 from wattstorm.metering.register import Register
-from wattstorm.metering.slots import day_number
 from wattstorm.settings import Settings
 from wattstorm.store.commit import PartitionStore
 from wattstorm.store.connection import Connection

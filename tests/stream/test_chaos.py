@@ -17,7 +17,15 @@ import pytest
 
 from tests.servers import TestServer
 from tests.stream.town import (
-    Town, a_stream, a_town, assert_conserved, audit, committed_sums, drained, in_blocks, truth,
+    Town,
+    a_stream,
+    a_town,
+    assert_conserved,
+    audit,
+    committed_sums,
+    drained,
+    in_blocks,
+    truth,
     wait_until,
 )  # fmt: skip
 from wattstorm.readers.results import Results

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from wattstorm.cli.common import settings_of
-from wattstorm.cli.output import console, print_json, table
+from wattstorm.cli.output import print_json, table
 from wattstorm.readers.results import Results
 from wattstorm.store.deadletters import DeadLetters
 from wattstorm.store.intake import Intake
@@ -50,13 +50,12 @@ def dead(
     if as_json:
         print_json({"counts": counts, "dropped": dropped, "letters": letters[:limit]})
         return
-    out = console()
-    if not letters:
-        out.print("nothing was refused" if not counts else "no letters are kept")
+    if not counts:
+        print("nothing was refused")
+        return
     print(table(("reason", ">count"), Counter(counts).most_common()))
-    if letters:
-        out.print()
-        rows = [tuple(letter.values()) for letter in letters[:limit]]
-        print(table(("reason", "where", ">readings", "what"), rows))
+    print()
+    rows = [tuple(letter.values()) for letter in letters[:limit]]
+    print(table(("reason", "where", ">readings", "what"), rows))
     if dropped:
-        out.print(f"{dropped:,} older letters fell out at the bound (dead_letters.keep)")
+        print(f"{dropped:,} older letters fell out at the bound (dead_letters.keep)")

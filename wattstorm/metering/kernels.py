@@ -174,7 +174,7 @@ def apply_readings(  # type: ignore[no-untyped-def]
                 code = _CORRECTED if r > held_rank else _OLDER
             outcome[i] = code
             by_day[day, code] += 1
-            if code == _CORRECTED or code == _WON:  # noqa: PLR1714 (numba: faster)
+            if code == _CORRECTED or code == _WON:  # noqa: SIM109 (numba: faster)
                 old_wh[i] = held_wh
                 old_rank[i] = held_rank
                 key = s * size + np.int64(m)
