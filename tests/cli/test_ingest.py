@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import signal
+import time
 from pathlib import Path
 
 import polars as pl
@@ -44,7 +46,7 @@ def test_bad_rows_of_a_csv_are_set_aside_with_reason_file_and_row(ready: Wattsto
         f"{KNOWN},yesterday,0.1",  # and four that cannot be read
         f"{KNOWN},2013-05-31T15:00:00Z,NaN",
         f"{KNOWN},2013-05-31T15:00:00Z,",
-        f"abc,2013-05-31T15:00:00Z,0.1",  # noqa: F541
+        "abc,2013-05-31T15:00:00Z,0.1",
         f"{KNOWN},2013-05-31T15:00:00Z,900",  # the stream's business: above contracted power
     )
     assert "wattstorm run --drain" in ready("ingest", file).stderr
@@ -141,3 +143,15 @@ def test_the_same_file_again_is_all_doubles(ready: Wattstorm) -> None:
     ready("ingest", file)
     account = drained(ready)
     assert (account["accepted"], account["doubles"]) == (2, 2)
+
+
+def test_a_ctrl_c_while_waiting_ends_with_130(ready: Wattstorm) -> None:
+    file = a_csv(ready, f"{KNOWN},2013-06-01T00:00Z,0.1")
+    waiting = ready.start("ingest", file, "--wait")
+    deadline = time.monotonic() + 60
+    while not sum(p["tail"] for p in ready.json("status", "--seconds", 0)["partitions"]):
+        assert time.monotonic() < deadline
+    time.sleep(2.5)  # past the producer's own wait for the disk
+    waiting.send_signal(signal.SIGINT)
+    assert waiting.wait(30) == 130
+    assert drained(ready)["accepted"] == 1  # what was sent is in the log

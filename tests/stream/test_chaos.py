@@ -7,7 +7,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -70,25 +70,6 @@ class Feeding(threading.Thread):
         assert not self.is_alive(), "the producer still waits"
         if self.error:
             raise self.error
-
-
-@pytest.fixture
-def running() -> Iterator[Callable[..., Any]]:
-    """Starts engines; whatever is left of them is ended with the test."""
-    started: list[Any] = []
-
-    def start(town: Town, **how: Any) -> Any:
-        started.append(town.engine(**how))
-        return started[-1]
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(20)
-            except Exception:
-                process.kill()
 
 
 def workers(engine: Any) -> list[int]:

@@ -93,6 +93,26 @@ def versions(name: str) -> pl.Expr:
 
 
 def _text_stamps(text: pl.Expr, time_zone: str) -> Stamps:
+    read = text.map_batches(
+        lambda stamps: _each_once(stamps, time_zone),
+        return_dtype=pl.Struct({"at": pl.Int64, "naive": pl.Boolean}),
+        is_elementwise=True,
+    ).struct
+    return Stamps(read.field("at"), read.field("naive"))
+
+
+def _each_once(stamps: pl.Series, time_zone: str) -> pl.Series:
+    """Struct of at and naive. Meters share their stamps: each text is parsed once a batch."""
+    unique = pl.DataFrame({"text": stamps.unique()})
+    at, naive = _parsed_text(pl.col("text"), time_zone)
+    known = unique.with_columns(at=at, naive=naive)
+    rows = pl.DataFrame({"text": stamps}).join(
+        known, on="text", how="left", nulls_equal=True, maintain_order="left"
+    )
+    return rows.select(pl.struct("at", "naive").alias(stamps.name)).to_series()
+
+
+def _parsed_text(text: pl.Expr, time_zone: str) -> Stamps:
     digits = text.str.contains(r"^\d{1,19}$")
     parts = text.str.extract_groups(_STAMP).struct
     day, clock, seconds, fraction, offset = (parts.field(str(i)) for i in range(1, 6))

@@ -46,8 +46,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 def energy(wh: int) -> str:
     """A few digits with a unit, for a person; the exact Wh are in --json and --csv.
 
-    >>> energy(216_376), energy(-1_500_000), energy(7)
-    ('216.4 kWh', '-1.5 MWh', '7 Wh')
+    >>> energy(219_546), energy(-1_500_000), energy(7)
+    ('219.5 kWh', '-1.5 MWh', '7 Wh')
     """
     for size, unit in _UNITS:
         if abs(wh) >= size:

@@ -11,7 +11,7 @@
 >>> curve.local_labels()[4:7]
 ['2013-04-07T02:00+11:00', '2013-04-07T02:30+11:00', '2013-04-07T02:00+10:00']
 >>> curve.total_wh, int(curve.expected[0]), set(curve.status.tolist()) <= {"final", "provisional"}
-(216376, 20, True)
+(219546, 20, True)
 >>> 0 < tariff.total_wh < curve.total_wh
 True
 >>> whole.holds, whole.accepted
