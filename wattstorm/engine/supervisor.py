@@ -23,7 +23,7 @@ from typing import Any
 
 from wattstorm.engine.lease import Lease
 from wattstorm.engine.process import WorkerProcess
-from wattstorm.engine.tasks import load_topology
+from wattstorm.engine.tasks import TICK, load_topology
 from wattstorm.engine.transport import routes_of
 from wattstorm.engine.watch import Watch
 from wattstorm.errors import EngineError, StoreError
@@ -184,7 +184,7 @@ class Engine:
         environ = {**os.environ, **self.settings.secrets()}
         if password:
             environ[PASSWORD_VARIABLE] = password
-        conf = {"wattstorm": self.settings.to_conf(), "wattstorm.store_url": url}
+        conf = {"wattstorm": self.settings.to_conf(), "wattstorm.store_url": url, TICK: 1}
         job = {"topology": self.topology, "workers": workers, "parent": os.getpid(), "conf": conf}
         return job, environ
 

@@ -1,0 +1,117 @@
+"""The spout: what it emits, in which order, and what it does when told that it failed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spouts.readings import ReadingsSpout
+from tests.servers import TestServer
+from tests.stream.parts import Part, append, started
+from tests.stream.town import Town, a_town
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[Town]:
+    with TestServer(tmp_path / "r") as server:
+        yield a_town(
+            tmp_path, server.url, 50, 10, batch__max_blocks=3, batch__pending=2,
+            store__timeout_s=1.0,
+        )  # fmt: skip
+
+
+def polled(part: Part, seconds: float = 0.05) -> list[tuple[int, ...]]:
+    """What it emits within some time, asked as Storm would."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        part.component.next_tuple()
+        time.sleep(0.0005)
+    return part.emitted()
+
+
+def identity(values: tuple[int, ...]) -> str:
+    return ":".join(map(str, values))
+
+
+def test_batches_come_in_order_and_are_bounded(town: Town) -> None:
+    """At most max_blocks in one, at most `pending` in flight; an ack makes room."""
+    append(town, 0, [b"x"] * 8)
+    spout = started(ReadingsSpout, town)
+    first = polled(spout)
+    assert first == [(0, 1, 3, 1), (0, 4, 6, 1)]
+    spout.component.ack(identity(first[0]))
+    assert polled(spout) == [(0, 7, 8, 1)]
+
+
+def test_each_task_has_its_own_partitions(town: Town) -> None:
+    """Together all of them, none twice."""
+    for partition in range(5):
+        append(town, partition, [b"x"])
+    emitted = [polled(started(ReadingsSpout, town, i, 2)) for i in range(2)]
+    assert [[values[0] for values in of] for of in emitted] == [[0, 2, 4], [1, 3]]
+
+
+def test_a_failure_plans_everything_after_the_fence_again(town: Town) -> None:
+    """As a new attempt; what is still said of the old one is ignored."""
+    append(town, 0, [b"x"] * 6)
+    spout = started(ReadingsSpout, town)
+    first, second = polled(spout)
+    spout.component.fail(identity(first))
+    spout.component.fail(identity(second))
+    spout.component.ack(identity(second))
+    assert polled(spout, 0.02) == [], "it waits a little first"
+    assert polled(spout, 0.2) == [(0, 1, 3, 2), (0, 4, 6, 2)]
+
+
+def test_it_takes_up_at_the_fence(town: Town) -> None:
+    """Not at the log's beginning, nor at a batch's border."""
+    append(town, 0, [b"x"] * 6)
+    with town.connect() as connection:
+        store = town.stores(connection)[0]
+        token = store.acquire(connection.server_time_us()).token
+        store.commit(token, 0, 2, committed_bytes=2)
+    assert polled(started(ReadingsSpout, town)) == [(0, 3, 5, 1), (0, 6, 6, 1)]
+
+
+def test_a_store_that_went_back_is_planned_again(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All was acknowledged, then the fence stands lower than that."""
+    monkeypatch.setattr("spouts.readings.CHECK_S", 0.05)
+    append(town, 0, [b"x"] * 3)
+    spout = started(ReadingsSpout, town)
+    (batch,) = polled(spout)
+    spout.component.ack(identity(batch))  # though no bolt has committed it
+    assert polled(spout, 0.3)[0] == (0, 1, 3, 2)
+
+
+def test_it_waits_for_a_store_that_is_down(
+    town: Town, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Says so once, does not raise, and goes on when the store is back."""
+    spout = started(ReadingsSpout, town)
+    polled(spout)
+    append(town, 0, [b"x"])
+    town_down = Town(town.directory, f"unix://{tmp_path}/nowhere.sock", town.register, town.options)
+    lost: Any = started(ReadingsSpout, town_down)
+    assert polled(lost, 1.2) == []
+    assert sum("spout waits" in record.message for record in caplog.records) == 1
+    lost.component._connection.redis.connection_pool = (
+        spout.component._connection.redis.connection_pool
+    )
+    assert polled(lost, 0.7) == [(0, 1, 1, 1)]
+
+
+def test_an_idle_spout_asks_seldom(town: Town) -> None:
+    """Some hundred round trips a second at most, and none that blocks."""
+    spout = started(ReadingsSpout, town)
+    polled(spout, 1.5)
+    with town.connect() as connection:
+        before = connection.redis.info("stats")["total_commands_processed"]
+        polled(spout, 1.0)
+        after = connection.redis.info("stats")["total_commands_processed"]
+    assert (after - before) / 5 < 150
