@@ -1,0 +1,250 @@
+"""The local engine: workers that end, hang and are replaced; one engine a store; clean stops."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.servers import TestServer
+from tests.stream.town import (
+    Town,
+    a_stream,
+    a_town,
+    audit,
+    committed_sums,
+    drained,
+    in_blocks,
+    truth,
+    wait_until,
+)  # fmt: skip
+from wattstorm.engine.lease import Lease
+from wattstorm.engine.supervisor import Engine
+from wattstorm.errors import EngineError, RegisterError, UsageError
+from wattstorm.store.producer import Producer
+from wattstorm.store.workers import heartbeats
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[Town]:
+    with TestServer(tmp_path / "r") as server:
+        yield a_town(tmp_path, server.url, 100, 25)
+
+
+def feed(town: Town, stream: Any) -> None:
+    with town.connect() as connection:
+        producer = Producer(
+            town.log(connection), "town", town.partitions, backlog_bytes=64 << 20
+        )  # fmt: skip
+        for block in in_blocks(stream, 25, 200):
+            producer.send(block)
+        producer.flush()
+
+
+def beats(town: Town) -> list[dict[str, Any]]:
+    with town.connect() as connection:
+        return [row for row in heartbeats(connection, "wattstorm") if row["state"] == "running"]
+
+
+def both_running(town: Town) -> bool:
+    return len(beats(town)) == 2
+
+
+def pids(town: Town) -> list[int]:
+    return [row["pid"] for row in beats(town)]
+
+
+def in_thread(run: Callable[[], None]) -> tuple[threading.Thread, list[BaseException]]:
+    errors: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            run()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    return thread, errors
+
+
+def test_a_drained_stream_ends_by_itself_and_exact(town: Town) -> None:
+    """Two workers, all partitions, every sum; and nothing to replay for the next one."""
+    stream = a_stream(1, 100, 96)
+    feed(town, stream)
+    Engine(town.settings, town.url, workers=2).run(drain=True)
+    with town.connect() as connection:
+        assert drained(town, connection)
+        assert committed_sums(town, connection) == truth(stream)
+        received = audit(town, connection)["received"]
+        assert received == len(stream)
+        assert heartbeats(connection, "wattstorm") == []
+        tails = town.log(connection).tails(town.partitions)
+    for partition, tail in enumerate(tails):
+        names = (town.directory / "state" / f"p{partition}").glob("*.snap")
+        assert max(int(name.stem) for name in names) == tail
+    Engine(town.settings, town.url, workers=1).run(drain=True)
+    with town.connect() as connection:
+        assert audit(town, connection)["received"] == received
+
+
+def test_a_killed_worker_is_replaced_and_changes_nothing(
+    town: Town, running: Callable[..., Any]
+) -> None:
+    """SIGKILL while batches are under way."""
+    stream = a_stream(2, 100, 96)
+    engine = running(town)
+    wait_until(lambda: both_running(town), 30, "two workers")
+    first = pids(town)
+    feed(town, stream)
+    os.kill(first[0], signal.SIGKILL)
+    with town.connect() as connection:
+        wait_until(lambda: drained(town, connection), 60, "the log to be drained")
+        assert committed_sums(town, connection) == truth(stream)
+        assert audit(town, connection)["received"] == len(stream)
+    wait_until(lambda: both_running(town), 30, "two workers again")
+    assert first[1] in pids(town)
+    assert first[0] not in pids(town)
+    assert engine.poll() is None
+
+
+def test_a_silent_worker_is_replaced(town: Town) -> None:
+    """Stopped in its tracks: its heartbeat grows old."""
+    stop = threading.Event()
+    engine = Engine(town.settings, town.url, workers=2, stuck_s=3.0)
+    thread, errors = in_thread(lambda: engine.run(should_stop=stop.is_set))
+    wait_until(lambda: both_running(town), 30, "two workers")
+    first = pids(town)
+    os.kill(first[1], signal.SIGSTOP)
+    wait_until(
+        lambda: both_running(town) and first[1] not in pids(town), 30, "a new worker"
+    )  # fmt: skip
+    assert first[0] in pids(town)
+    stop.set()
+    thread.join(30)
+    assert not errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_signal_ends_everything_cleanly(
+    town: Town, running: Callable[..., Any], number: signal.Signals
+) -> None:
+    """Exit code 0, no process left, no lease left, the state saved."""
+    feed(town, a_stream(3, 100, 48))
+    engine = running(town)
+    with town.connect() as connection:
+        wait_until(lambda: drained(town, connection), 60, "the log to be drained")
+        wait_until(lambda: both_running(town), 30, "two workers")
+        children = pids(town)
+        os.kill(engine.pid, number)
+        assert engine.wait(30) == 0
+        assert not any(map(psutil.pid_exists, children))
+        assert not connection.redis.exists("wattstorm:engine")
+    assert len(list((town.directory / "state").rglob("*.snap"))) >= 4
+
+
+def test_workers_die_with_their_supervisor(town: Town, running: Callable[..., Any]) -> None:
+    """SIGKILL of the supervisor leaves nobody behind, and the next engine starts at once."""
+    engine = running(town)
+    wait_until(lambda: both_running(town), 30, "two workers")
+    children = pids(town)
+    os.kill(engine.pid, signal.SIGKILL)
+    engine.wait(10)
+    wait_until(lambda: not any(map(psutil.pid_exists, children)), 5, "the workers' end")
+    Engine(town.settings, town.url, workers=1).run(drain=True)
+
+
+def test_a_second_engine_is_refused_and_told_who_runs(
+    town: Town, running: Callable[..., Any]
+) -> None:
+    """Unless it takes over: then the first one ends, saying who took the store."""
+    engine = running(town)
+    wait_until(lambda: both_running(town), 30, "two workers")
+    with pytest.raises(EngineError, match=f"pid {engine.pid} on "):
+        Engine(town.settings, town.url, workers=1).run(drain=True)
+    assert engine.poll() is None
+    stop = threading.Event()
+    thread, errors = in_thread(
+        lambda: Engine(town.settings, town.url, workers=1).run(
+            take_over=True, should_stop=stop.is_set
+        )
+    )
+    assert engine.wait(30) == 1
+    stop.set()
+    thread.join(30)
+    assert not errors
+
+
+def test_a_lease_of_another_machine_ends_by_itself_only(town: Town) -> None:
+    """Nobody here can see whether that process lives; one of this machine is looked for."""
+    with town.connect() as connection:
+        far, near = (Lease(connection, "wattstorm", "test") for _ in range(2))
+        far._card |= {"machine": "elsewhere", "pid": 1}
+        far.take()
+        with pytest.raises(EngineError, match="pid 1"):
+            near.take()
+        far.release()
+        gone = subprocess.Popen(["true"])
+        gone.wait()
+        dead = Lease(connection, "wattstorm", "test")
+        dead._card |= {"pid": gone.pid, "started": "17"}
+        dead.take()
+        near.take()
+        with pytest.raises(EngineError, match="took this store over"):
+            dead.renew()
+        connection.redis.delete("wattstorm:engine")  # as when the store went back
+        near.renew()
+        near.release()
+
+
+def test_a_worker_that_cannot_start_ends_the_engine_with_its_reason(town: Town) -> None:
+    """After a few attempts; the message is the worker's own."""
+    with pytest.raises(EngineError, match="ValueError: no wind today"):
+        Engine(town.settings, town.url, topology="tests.stream.calm:Calm", workers=1).run()
+
+
+def test_what_cannot_work_is_said_before_a_worker_starts(town: Town, tmp_path: Path) -> None:
+    """A topology or register that is not there, a store made for other settings."""
+    with pytest.raises(EngineError, match=r"topologies\.none"):
+        Engine(town.settings, town.url, topology="topologies.none:X").run()
+    other = town.settings.replaced({"data.directory": tmp_path / "empty"}, "test")
+    with pytest.raises(RegisterError):
+        Engine(other, town.url).run()
+    Engine(town.settings, town.url, workers=1).run(drain=True)
+    finer = town.settings.replaced({"stream.slot_minutes": 15}, "test")
+    with pytest.raises(UsageError, match="slot_minutes 30"):
+        Engine(finer, town.url).run(drain=True)
+
+
+def test_the_store_may_go_and_come_back(tmp_path: Path) -> None:
+    """Workers and supervisor wait for it; the stream goes on by itself."""
+    with TestServer(tmp_path / "r") as server:
+        town = a_town(tmp_path, server.url, 100, 25)
+        stream = a_stream(4, 100, 96)
+        stop = threading.Event()
+        engine = Engine(town.settings, town.url, workers=2)
+        thread, errors = in_thread(lambda: engine.run(should_stop=stop.is_set))
+        wait_until(lambda: both_running(town), 30, "two workers")
+        first = pids(town)
+        server.kill()
+        time.sleep(2.5)
+        server.start()
+        feed(town, stream)
+        with town.connect() as connection:
+            wait_until(lambda: drained(town, connection), 60, "the log to be drained")
+            assert committed_sums(town, connection) == truth(stream)
+        wait_until(lambda: both_running(town), 10, "heartbeats")
+        assert pids(town) == first, "no worker died of it"
+        stop.set()
+        thread.join(30)
+        assert not errors
