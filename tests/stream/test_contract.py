@@ -81,10 +81,10 @@ def test_without_a_consumer_the_producer_waits_and_the_store_stays_bounded(
 ) -> None:
     """The backlog bound holds, LogFull says so, and what was refused is sent later."""
     with TestServer(tmp_path / "redis") as server:
-        town = a_town(tmp_path, server.url, 3_000, 1_000)
+        town = a_town(tmp_path, server.url, 3_000, 1_000, snapshot__every_s=1.0)
         stream = a_stream(7, 3_000, 144)
         blocks = Feeding(town, stream, 5_000, 0).blocks
-        bound = 1 << 20
+        bound = 3 << 20
         with town.connect() as connection:
             producer = Producer(
                 town.log(connection), "town", town.partitions, backlog_bytes=bound,
