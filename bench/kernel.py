@@ -21,7 +21,7 @@ from bench._arguments import parse
 from bench._report import report
 from wattstorm.metering import kernels
 from wattstorm.metering.block import BASE_RANK, Columns
-from wattstorm.metering.checks import NO_CLASS, join_entries
+from wattstorm.metering.checks import EXPONENT_SHIFT, MANTISSA_SHIFT, NO_CLASS, join_entries
 from wattstorm.metering.daystore import DayStore, Window
 
 METERS, PARTITION, BLOCK, CLASSES = 35_000_000, 550_000, 50_000, 144
@@ -99,7 +99,7 @@ def numpy_sums(stream: list[tuple[Array, Array]], entries: Array) -> None:
     total, count = np.zeros(CLASSES), np.zeros(CLASSES, np.int64)
     for ids, wh in stream:
         entry = entries[ids]
-        limit = (entry >> 16).astype(np.int64) << ((entry >> 12) & 15)
+        limit = (entry >> MANTISSA_SHIFT).astype(np.int64) << ((entry >> EXPONENT_SHIFT) & 15)
         good = ((entry & NO_CLASS) != NO_CLASS) & (wh <= limit)
         c = (entry & NO_CLASS)[good]
         total += np.bincount(c, wh[good], CLASSES)
@@ -114,7 +114,8 @@ def polars_sums(stream: list[tuple[Array, Array]], entries: Array) -> None:
         entry = table.gather(ids)
         frame = pl.DataFrame({"entry": entry, "wh": wh}).with_columns(
             c=pl.col("entry") & NO_CLASS,
-            limit=(pl.col("entry") // 65536) * (2 ** ((pl.col("entry") // 4096) % 16)),
+            limit=(pl.col("entry") // 2**MANTISSA_SHIFT)
+            * (2 ** ((pl.col("entry") // 2**EXPONENT_SHIFT) % 16)),
         )
         frame.filter((pl.col("c") != NO_CLASS) & (pl.col("wh") <= pl.col("limit"))).group_by(
             "c"
@@ -130,7 +131,7 @@ def bytewax_fold(stream: list[tuple[Array, Array]], entries: Array) -> None:
     def fold(state: Array | None, item: tuple[Array, Array]) -> tuple[Array, None]:
         total = np.zeros(CLASSES) if state is None else state
         entry = entries[item[0]]
-        limit = (entry >> 16).astype(np.int64) << ((entry >> 12) & 15)
+        limit = (entry >> MANTISSA_SHIFT).astype(np.int64) << ((entry >> EXPONENT_SHIFT) & 15)
         good = ((entry & NO_CLASS) != NO_CLASS) & (item[1] <= limit)
         return total + np.bincount((entry & NO_CLASS)[good], item[1][good], CLASSES), None
 

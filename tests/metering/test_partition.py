@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.metering.registers import RULES, small_register
+from wattstorm.errors import RegisterError
 from wattstorm.metering import block as blocks
 from wattstorm.metering.aggregates import Scopes, SlotSums
-from wattstorm.metering.checks import ACCEPTED, DOUBLES, REJECTED, Outcome
+from wattstorm.metering.checks import ACCEPTED, DOUBLES, REJECTED, Outcome, join_entries
 from wattstorm.metering.partition import Partition
 from wattstorm.metering.register import Register
 
@@ -230,3 +231,24 @@ def test_sums_of_partitions_merge_and_revert_whatever_their_width() -> None:
     assert a + b == b + a
     assert (a + b - b).widened(4) == a.widened(4)
     assert SlotSums.from_bytes((a + b).to_bytes()) == a + b
+
+
+def test_a_register_that_grew_finds_what_its_snapshots_hold(tmp_path: Any) -> None:
+    """Meters were added to the partition: corrected values are still known by their meters."""
+    small = small_register(tmp_path, 6, SIZE)
+    state = Partition(0, small, RULES)
+    one(state, DAY0, 70, 4)
+    assert one(state, DAY0, 90, 4, version=2) is Outcome.CORRECTED
+    saved = state.snapshot()
+    grown = small_register(tmp_path, 15, SIZE)
+    state = Partition.restore(0, grown, RULES, *saved)
+    assert one(state, DAY0, 90, 4, version=2) is Outcome.DOUBLE
+    assert one(state, DAY0, 80, 14) is Outcome.NEW
+
+
+def test_more_classes_than_an_entry_holds_are_refused() -> None:
+    """Never joined with another class in silence."""
+    flags = np.zeros(1, np.bool_)
+    with pytest.raises(RegisterError, match="16382"):
+        join_entries(np.array([16_383]), flags, np.array([1]), ~flags)
+    assert join_entries(np.array([16_382]), flags, np.array([8191]), ~flags)[0] & 16_383 == 16_382

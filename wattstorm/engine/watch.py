@@ -18,7 +18,7 @@ from wattstorm.store.log import Log
 from wattstorm.store.results import ResultStore
 
 SCHEMA = 1
-_FIXED = ("schema", "slot_minutes", "partitions", "partition_size")
+_FIXED = ("schema", "slot_minutes", "partition_size")
 
 
 class Watch:

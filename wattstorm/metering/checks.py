@@ -12,6 +12,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from wattstorm.errors import RegisterError
+
 
 class Outcome(IntEnum):
     """One code a reading; codes from 8 on are rejections, and dead letters' reasons."""
@@ -57,14 +59,14 @@ OUTCOMES: Final = max(Outcome) + 1
 """Length of an array of counts indexed by Outcome."""
 
 # --- the join entry: all that a reading is joined with, in 4 bytes, so that one
-# random access a reading is enough: class (11 bits), producer (1), limit (16 + 4).
-MAX_CLASSES: Final = 2046
-NO_CLASS: Final = 2047
+# random access a reading is enough: class (14 bits), producer (1), limit (4 + 13).
+MAX_CLASSES: Final = 16_382
+NO_CLASS: Final = 16_383
 """Class of a meter that is not in the register on that date."""
-CLASS_BITS: Final = 11
-PRODUCER_BIT: Final = 1 << 11
-EXPONENT_SHIFT: Final = 12
-MANTISSA_SHIFT: Final = 16
+PRODUCER_SHIFT: Final = 14
+EXPONENT_SHIFT: Final = 15
+MANTISSA_SHIFT: Final = 19
+_MANTISSA_MAX: Final = (1 << 13) - 1
 
 
 def join_entries(
@@ -75,16 +77,24 @@ def join_entries(
 ) -> npt.NDArray[np.uint32]:
     """Pack the join columns, each [n], into uint32[n].
 
-    limit_wh: the largest |Wh| allowed in a slot. It is kept to 16 significant
-    bits, rounded up: exact to 65,535 Wh, within 1/32,768 above.
+    limit_wh: the largest |Wh| allowed in a slot. It is kept to 13 significant
+    bits, rounded up: exact to 8,191 Wh, within 1/4,096 above, and
+    never above 268 MWh, the output of a power plant.
+    Raises RegisterError for a class above MAX_CLASSES.
     """
-    limit = np.asarray(limit_wh, np.int64)
+    classes = np.asarray(classes, np.int64)
+    if classes.size and int(classes.max()) > MAX_CLASSES:
+        raise RegisterError(
+            f"a meter has (tariff, region) class {int(classes.max())}, the limit is {MAX_CLASSES}",
+            "use at most 127 tariffs and 127 regions",
+        )
+    limit = np.minimum(np.asarray(limit_wh, np.int64), _MANTISSA_MAX << 15)
     exponent = np.zeros(limit.shape, np.int64)
-    while np.any(too_wide := (limit >> exponent) > 0xFFFF):
+    while np.any(too_wide := -(-limit >> exponent) > _MANTISSA_MAX):
         exponent[too_wide] += 1
-    mantissa = np.minimum(-(-limit >> exponent), 0xFFFF)
+    mantissa = -(-limit >> exponent)
     entry = np.where(known, classes, NO_CLASS).astype(np.int64)
-    entry |= np.where(producer, PRODUCER_BIT, 0) | exponent << EXPONENT_SHIFT
+    entry |= np.where(producer, 1 << PRODUCER_SHIFT, 0) | exponent << EXPONENT_SHIFT
     return (entry | mantissa << MANTISSA_SHIFT).astype(np.uint32)
 
 

@@ -225,13 +225,14 @@ class DayStore:
             "sum_wh": self.sum_wh,
             "sum_n": self.sum_n,
             "revisions": self.revisions,
+            "beside.stride": np.array([self.size], np.int64),
             "beside.keys": self.keys[beside],
             "beside.wh": self.beside_wh[beside],
             "beside.rank": self.beside_rank[beside],
         }
 
     def load(self, low: int, state: dict[str, Array]) -> None:
-        """Take over the arrays of a snapshot; classes may have grown since."""
+        """Take over the arrays of a snapshot; the register may have grown since."""
         self.low = low
         for name, array in state.items():
             if name.startswith("cells."):
@@ -240,7 +241,8 @@ class DayStore:
         self.sum_wh[:, :classes] = state["sum_wh"]
         self.sum_n[:, :classes] = state["sum_n"]
         self.revisions[:] = state["revisions"]
-        keys = state["beside.keys"]
+        slots, meters = np.divmod(state["beside.keys"], state["beside.stride"])
+        keys = slots * self.size + meters
         self._empty_table(_capacity(len(keys)))
         self.used[0] = self.kernel.rehash(
             keys, state["beside.wh"], state["beside.rank"], 0,

@@ -16,7 +16,13 @@ import numpy as np
 from numba import njit
 
 from wattstorm.metering.block import BASE_RANK
-from wattstorm.metering.checks import CLASS_BITS, Outcome
+from wattstorm.metering.checks import (
+    EXPONENT_SHIFT,
+    MANTISSA_SHIFT,
+    NO_CLASS,
+    PRODUCER_SHIFT,
+    Outcome,
+)
 
 CHUNK: Final = 512
 PLAIN_MAX: Final = 65533
@@ -35,8 +41,10 @@ _UNKNOWN, _FUTURE, _TOO_OLD = (
 _NEGATIVE, _TOO_HIGH, _STATE_LOST = (
     int(Outcome.NEGATIVE), int(Outcome.TOO_HIGH), int(Outcome.STATE_LOST),
 )  # fmt: skip
-_CLASS_MASK = np.uint32((1 << CLASS_BITS) - 1)
-_NO_CLASS = np.uint32(2047)
+_CLASS_MASK = _NO_CLASS = np.uint32(NO_CLASS)  # all its bits are ones
+_PRODUCER, _EXPONENT, _MANTISSA = (
+    np.uint32(PRODUCER_SHIFT), np.uint32(EXPONENT_SHIFT), np.uint32(MANTISSA_SHIFT),
+)  # fmt: skip
 
 
 @njit(cache=True, inline="always")
@@ -44,9 +52,9 @@ def check(entry, wh):  # type: ignore[no-untyped-def]
     """Outcome code of the checks on (join entry, Wh), or 0 where all hold."""
     if (entry & _CLASS_MASK) == _NO_CLASS:
         return _UNKNOWN
-    if wh < 0 and not (entry >> np.uint32(11)) & np.uint32(1):
+    if wh < 0 and not (entry >> _PRODUCER) & np.uint32(1):
         return _NEGATIVE
-    limit = np.int64(entry >> np.uint32(16)) << np.int64((entry >> np.uint32(12)) & np.uint32(15))
+    limit = np.int64(entry >> _MANTISSA) << np.int64((entry >> _EXPONENT) & np.uint32(15))
     if (wh if wh >= 0 else -np.int64(wh)) > limit:
         return _TOO_HIGH
     return 0

@@ -14,7 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from wattstorm.metering.block import BASE_RANK
-from wattstorm.metering.checks import NO_CLASS, PRODUCER_BIT, Outcome
+from wattstorm.metering.checks import (
+    EXPONENT_SHIFT,
+    MANTISSA_SHIFT,
+    NO_CLASS,
+    PRODUCER_SHIFT,
+    Outcome,
+)
 from wattstorm.metering.kernels import BESIDE, EMPTY, PLAIN_MAX
 
 Array = npt.NDArray[Any]
@@ -39,13 +45,13 @@ def _checks(
     join = known & inside
     entry[join] = entries[table_of_row[rows[join]], m[join]]
     classes = entry & NO_CLASS
-    limit = (entry >> 16) << ((entry >> 12) & 15)
+    limit = (entry >> MANTISSA_SHIFT) << ((entry >> EXPONENT_SHIFT) & 15)
     tests = [
         (classes == NO_CLASS, Outcome.UNKNOWN_METER),
         (s >= future, Outcome.FUTURE),
         (s < low, Outcome.TOO_OLD),
         (s <= closed, Outcome.STATE_LOST),
-        ((wh < 0) & (entry & PRODUCER_BIT == 0), Outcome.NEGATIVE),
+        ((wh < 0) & (entry >> PRODUCER_SHIFT & 1 == 0), Outcome.NEGATIVE),
         (np.abs(wh) > limit, Outcome.TOO_HIGH),
     ]
     outcome = np.select([t for t, _ in tests], [int(o) for _, o in tests], int(Outcome.NEW))

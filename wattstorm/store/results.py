@@ -97,8 +97,7 @@ class ResultStore:
         for slots_asked, verdicts in zip(order, answers, strict=True):
             if verdicts is None:
                 raise StreamError(
-                    f"results of day {utc_day} were written with another number of partitions "
-                    f"than {len(stamp)}",
+                    f"results of day {utc_day} were written with more partitions than {len(stamp)}",
                     "use another store.prefix, or an empty store",
                 )
             accepted |= {s for s, v in zip(slots_asked, verdicts, strict=True) if v == ord("1")}

@@ -2,12 +2,12 @@
 -- KEYS: stamps, curves (one a label)
 -- ARGV: stamp (u64 little endian a partition), lifetime in s (0: for ever), channel, S,
 --   S slots, then for each label S values ('': none)
--- Returns a string of S characters: 1 accepted, 0 refused; or false: another number of partitions.
+-- Returns a string of S characters: 1 accepted, 0 refused; or false: fewer partitions than before.
 local stamp, lifetime, channel, S = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 redis.call('HDEL', KEYS[1], '')  -- see acquire: full memory must not stop this
 
 local function newer(held)
-  for at = 1, #stamp, 8 do
+  for at = 1, #held, 8 do
     local mine, its = struct.unpack('<I8', stamp, at), struct.unpack('<I8', held, at)
     if mine < its then return false end
   end
@@ -17,7 +17,8 @@ end
 local verdicts, accepted = {}, {}
 for i = 1, S do
   local held = redis.call('HGET', KEYS[1], channel .. ':' .. ARGV[4 + i])
-  if held and #held ~= #stamp then return false end
+  -- A register that grew gains partitions; one that shrank is not this store's.
+  if held and #held > #stamp then return false end
   if not held or held == stamp or newer(held) then
     accepted[#accepted + 1] = i
     verdicts[i] = '1'
