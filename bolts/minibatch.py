@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,13 @@ from wattstorm.metering import block as blocks
 from wattstorm.metering.partition import Partition, Rules
 from wattstorm.metering.register import Register
 from wattstorm.settings import Settings
+from wattstorm.shipped import check_code
 from wattstorm.store.commit import PartitionStore
 from wattstorm.store.connection import Connection
 from wattstorm.store.log import Entry, Log
 from wattstorm.store.snapshots import SnapshotDir
-from wattstorm.tuples import BatchRef
+from wattstorm.store.workers import Presence
+from wattstorm.tuples import BatchRef, task_index
 
 REPLAY_ENTRIES = 64
 
@@ -54,6 +57,7 @@ class MinibatchBolt(Bolt):
     auto_fail = True
 
     def initialize(self, conf: dict[str, Any], context: dict[str, Any]) -> None:
+        check_code(conf)
         self.settings = Settings.from_conf(conf["wattstorm"])
         directory = Path(self.settings.data.directory)
         self.register = Register.open(directory / "register")
@@ -62,6 +66,10 @@ class MinibatchBolt(Bolt):
             conf["wattstorm.store_url"], timeout_s=self.settings.store.timeout_s
         )
         self.log_store = Log(self.connection, self.settings.store.prefix)
+        self.presence = Presence(
+            self.connection, self.settings.store.prefix, conf, self.component_name,
+            task_index(context)[0],
+        )  # fmt: skip
         self.state_directory = directory / "state"
         self.saver = Saver(self.settings.snapshot, self.register.partitions, self.log_store)
         self.owned: dict[int, Owned] = {}
@@ -229,6 +237,8 @@ class MinibatchBolt(Bolt):
     # --- snapshots --------------------------------------------------------------------
 
     def process_tick(self, tup: Any) -> None:
+        with suppress(StoreError):  # the partitions say so
+            self.presence.tell()
         for own in list(self.owned.values()):
             self.guarded(own.number, lambda own=own: self.look_after(own))  # type: ignore[misc]
         self.ack(tup)

@@ -21,10 +21,13 @@ from wattstorm.metering.aggregates import Scopes, SlotSums
 from wattstorm.metering.partition import Rules
 from wattstorm.metering.register import Register
 from wattstorm.settings import Settings
+from wattstorm.shipped import check_code
 from wattstorm.store.commit import PartitionStore
 from wattstorm.store.connection import Connection
 from wattstorm.store.provisional import Provisional
 from wattstorm.store.results import Partials, ResultStore
+from wattstorm.store.workers import Presence
+from wattstorm.tuples import task_index
 
 SLOTS_AT_ONCE = 96
 
@@ -35,6 +38,7 @@ class PublishBolt(Bolt):
     auto_ack = False
 
     def initialize(self, conf: dict[str, Any], context: dict[str, Any]) -> None:
+        check_code(conf)
         self.settings = Settings.from_conf(conf["wattstorm"])
         self.register = Register.open(Path(self.settings.data.directory) / "register")
         self.rules = Rules.from_settings(self.settings)
@@ -46,6 +50,8 @@ class PublishBolt(Bolt):
         self.results = ResultStore(
             self.connection, prefix, expire_days=self.settings.results.expire_days
         )
+        index, _ = task_index(context)
+        self.presence = Presence(self.connection, prefix, conf, self.component_name, index)
         self.provisional = Provisional(self.connection, prefix)
         self.partitions = range(self.register.partitions)
         self.stores = [PartitionStore(self.connection, prefix, p) for p in self.partitions]
@@ -67,6 +73,7 @@ class PublishBolt(Bolt):
     def flush(self, partitions: list[int], *, deadlines: bool = False) -> None:
         """Publish what is dirty; what cannot be published now stays dirty."""
         try:
+            self.presence.tell()
             slots = self.results.dirty(partitions)
             if deadlines:
                 self.newest = max((store.fence().highest for store in self.stores), default=-1)

@@ -18,9 +18,11 @@ from streamparse import Spout
 from wattstorm.errors import StoreError
 from wattstorm.metering.register import Register
 from wattstorm.settings import Settings
+from wattstorm.shipped import check_code
 from wattstorm.store.commit import PartitionStore
 from wattstorm.store.connection import Connection
 from wattstorm.store.log import Log
+from wattstorm.store.workers import Presence
 from wattstorm.tuples import BATCH_FIELDS, BatchRef, checked, task_index
 
 IDLE_S = (0.0, 0.001, 0.001, 0.002)
@@ -49,6 +51,7 @@ class ReadingsSpout(Spout):
     outputs = BATCH_FIELDS
 
     def initialize(self, conf: dict[str, Any], context: dict[str, Any]) -> None:
+        check_code(conf)
         settings = Settings.from_conf(conf["wattstorm"])
         index, tasks = task_index(context)
         register = Register.open(Path(settings.data.directory) / "register")
@@ -57,6 +60,9 @@ class ReadingsSpout(Spout):
             conf["wattstorm.store_url"], timeout_s=settings.store.timeout_s
         )
         self._log = Log(self._connection, settings.store.prefix)
+        self._presence = Presence(
+            self._connection, settings.store.prefix, conf, self.component_name, index
+        )
         self._stores = {
             p: PartitionStore(self._connection, settings.store.prefix, p)
             for p in range(index, register.partitions, tasks)
@@ -68,13 +74,14 @@ class ReadingsSpout(Spout):
     def next_tuple(self) -> None:
         """Emit what the log holds beyond what is in flight; nothing if it holds nothing."""
         now = time.monotonic()
-        if now < self._poll_at or not self._plans:
+        if now < self._poll_at:
             return
         ready = [
             p for p, plan in self._plans.items()
             if len(plan.pending) < self._pending and now >= plan.retry_at
         ]  # fmt: skip
         try:
+            self._presence.tell()
             if now >= self._check_at:
                 self._check_at = now + CHECK_S
                 self._check_fences()

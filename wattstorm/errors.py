@@ -14,6 +14,7 @@
     │   ├── RegisterError                  a meter register that must not be built or opened
     │   ├── IngestError                    an input file that cannot be read at all
     │   └── SnapshotError                  a snapshot that is damaged or of another version
+    ├── ClusterError                   1   a Storm cluster that cannot do what was asked of it
     └── StreamError                    1   the transactional contract says no
         ├── FencedOff                      another task owns the partition now
         ├── FenceMoved                     the fence is not where this task left it
@@ -101,6 +102,10 @@ class IngestError(DataError):
 
 
 class SnapshotError(DataError):
+    pass
+
+
+class ClusterError(WattstormError):
     pass
 
 

@@ -203,4 +203,7 @@ def _replaced_password(url: str, mask: str | None) -> tuple[str, str | None]:
         elif mask:
             query.append((key, mask))
     text = urlencode(query, safe="*/:,", quote_via=quote)
-    return urlunsplit((parts.scheme, user + at + host, parts.path, text, "")), password
+    shown = urlunsplit((parts.scheme, user + at + host, parts.path, text, ""))
+    if parts.scheme == "unix" and not shown.startswith("unix://"):
+        shown = "unix://" + shown.removeprefix("unix:")  # urlunsplit drops an empty host's //
+    return shown, password

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from wattstorm.errors import EngineError, StoreError
+from wattstorm.processes import started
 from wattstorm.store.connection import Connection
 from wattstorm.store.keys import store_keys
 
@@ -44,7 +45,7 @@ class Lease:
         self.connection, self.key = connection, store_keys(prefix).engine
         self.token = secrets.token_hex(8)
         self._card = {
-            "token": self.token, "pid": os.getpid(), "started": _started(os.getpid()),
+            "token": self.token, "pid": os.getpid(), "started": started(os.getpid()),
             "host": socket.gethostname(), "machine": _machine(), "what": what,
             "since_ms": int(time.time() * 1000),
         }  # fmt: skip
@@ -94,7 +95,7 @@ def described(card: dict[str, Any]) -> str:
 
 def gone(card: dict[str, Any]) -> bool:
     """Whether the holder is surely dead: it was of this machine, and its process is not there."""
-    return card["machine"] == _machine() and _started(card["pid"]) != card["started"]
+    return card["machine"] == _machine() and started(card["pid"]) != card["started"]
 
 
 def _machine() -> str:
@@ -104,12 +105,3 @@ def _machine() -> str:
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"
     except OSError:
         return secrets.token_hex(8)
-
-
-def _started(pid: int) -> str:
-    """When a process started, in the kernel's ticks; "" if there is none, or only its corpse."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if fields[0] in "ZX" else fields[19]

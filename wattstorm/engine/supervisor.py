@@ -179,8 +179,6 @@ class Engine:
     def _job(self, workers: int) -> tuple[dict[str, Any], dict[str, str]]:
         """What each worker is told, and its environment: there, not here, is the password."""
         url, password = split_password(self.store_url)
-        if url.startswith("unix:/") and not url.startswith("unix://"):
-            url = "unix://" + url.removeprefix("unix:")  # urlunsplit drops an empty host's //
         environ = {**os.environ, **self.settings.secrets()}
         if password:
             environ[PASSWORD_VARIABLE] = password

@@ -1,0 +1,171 @@
+"""The topology's configuration on Storm, and its submission by streamparse.
+
+`sparse submit` in a checkout and `wattstorm deploy` come through the same hook, `pre_submit`:
+what Storm is told is written down here once. Nimbus shows a topology's configuration to
+everybody, so no password is in it: workers find theirs in their environment or in a file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from wattstorm.cluster.environment import Environment
+from wattstorm.cluster.package import write_jar
+from wattstorm.errors import ClusterError
+from wattstorm.setting_values import split_password
+from wattstorm.settings import Settings
+from wattstorm.shipped import PACKAGES, code_digest
+
+TOPOLOGY = "load_curves"
+OPTIONS_VARIABLE = "WATTSTORM_SUBMIT_OPTIONS"
+SUBMIT_S = 120
+
+STORM: dict[str, Any] = {
+    # Batches in flight are the spout's own business (batch.pending a partition); this only
+    # bounds what a spout with very many partitions may have under way.
+    "topology.max.spout.pending": 1024,
+    # Longer than a batch may ever wait: behind a task that replays a log of snapshot.every_mb.
+    # A replay of a batch that still runs costs work, never a Wh.
+    "topology.message.timeout.secs": 120,
+    # A task answers no heartbeat while it compiles its kernels (once a deployment and node) or
+    # replays its log; one that is silent longer than this hangs, and its worker is restarted.
+    "topology.subprocess.timeout.secs": 90,
+    # Storm's default of 32,768 would queue hours of references in front of a slow bolt.
+    "topology.executor.receive.buffer.size": 256,
+    # References are few and each names thousands of readings: count every one of them.
+    "topology.stats.sample.rate": 1.0,
+    # Each empty question to a spout costs both sides a message: at most 500 a second.
+    "topology.spout.wait.progressive.level3.sleep.millis": 2,
+    "topology.sleep.spout.wait.strategy.time.ms": 2,
+    # A poisoned block may raise often: a few errors tell as much as thousands.
+    "topology.max.error.report.per.interval": 5,
+    # The resource-aware scheduler sees no Python memory but what is declared as off-heap (MB):
+    # measured with bench.storm at two partitions of 550,000 meters a task.
+    "topology.component.resources.onheap.memory.mb": 64,
+    "topology.component.resources.offheap.memory.mb": 256,
+    "topology.worker.max.heap.size.mb": 512,
+}
+
+
+def topology_options(
+    settings: Settings, store_url: str, *, workers: int | None = None
+) -> dict[str, Any]:
+    """What goes into the topology's configuration; `workers` None: streamparse's own default."""
+    options: dict[str, Any] = {
+        "wattstorm": settings.to_conf(),
+        "wattstorm.store_url": split_password(store_url)[0],
+        "wattstorm.code": code_digest(),
+        **STORM,
+    }
+    if workers is not None:
+        options["topology.workers"] = options["topology.acker.executors"] = workers
+    return options
+
+
+def pre_submit(
+    topology_name: str, env_name: str, env_config: Mapping[str, Any], options: dict[str, Any]
+) -> None:
+    """streamparse's hook; what `sparse submit -o` gave wins over ours."""
+    given = os.environ.get(OPTIONS_VARIABLE)
+    if given:
+        options.update(json.loads(Path(given).read_text()))
+        return
+    settings = Settings.load()
+    if not settings.store.url:
+        raise ClusterError(
+            "store.url is empty, and a cluster's workers need a store that they all reach",
+            "set REDIS_URL, or store.url in wattstorm.toml",
+        )
+    for name, value in topology_options(settings, settings.store.url).items():
+        options.setdefault(name, value)
+
+
+def link_sources(project: Path, root: Path) -> None:
+    """Make `project`/src, the folder that streamparse ships: links to the packages in `root`."""
+    source = project / "src"
+    source.mkdir(exist_ok=True)
+    for package in PACKAGES:
+        link = source / package
+        if not link.is_symlink():
+            link.symlink_to(os.path.relpath(root / package, source), target_is_directory=True)
+
+
+def submit(
+    environment: Environment,
+    options: Mapping[str, Any],
+    *,
+    name: str,
+    tasks: Mapping[str, int],
+    say: Any = None,
+) -> None:
+    """Build the jar and let streamparse submit the topology as `name`."""
+    with project(environment, options, tasks) as directory:
+        count = write_jar(directory / "topology.jar")
+        size = (directory / "topology.jar").stat().st_size
+        if say is not None:
+            say(f"jar        {count} files, {size / 1000:.0f} kB, code {options['wattstorm.code']}")
+        _sparse(directory, environment, name)
+
+
+@contextmanager
+def project(
+    environment: Environment, options: Mapping[str, Any], tasks: Mapping[str, int]
+) -> Iterator[Path]:
+    """A streamparse project for one submission: one environment, one topology, our hook."""
+    with tempfile.TemporaryDirectory(prefix="wattstorm-deploy-") as place:
+        directory = Path(place)
+        (directory / "options.json").write_text(json.dumps(dict(options)))
+        (directory / "config.json").write_text(
+            json.dumps({
+                "topology_specs": "specs/",
+                "virtualenv_specs": "virtualenvs/",
+                "envs": {environment.name: environment.for_streamparse()},
+            })
+        )  # fmt: skip
+        (directory / "specs").mkdir()
+        (directory / "specs" / f"{TOPOLOGY}.py").write_text(
+            "from topologies.load_curves import LoadCurves\n"
+            "from wattstorm.cluster.submission import set_tasks\n\n"
+            f"set_tasks(LoadCurves, {dict(tasks)!r})\n"
+        )
+        (directory / "tasks.py").write_text(
+            "from wattstorm.cluster.submission import pre_submit as pre_submit\n"
+        )
+        yield directory
+
+
+def set_tasks(topology: Any, tasks: Mapping[str, int]) -> None:
+    """Let `topology` have so many tasks a component, whatever its class says."""
+    specs = {spec.name: spec for spec in topology.specs}
+    for name, count in tasks.items():
+        specs[name].common.parallelism_hint = count
+
+
+def _sparse(directory: Path, environment: Environment, name: str) -> None:
+    command = [
+        sys.executable, "-m", "streamparse.cli.sparse", "submit", "--name", TOPOLOGY,
+        "--environment", environment.name, "--override_name", name,
+        "--local_jar_path", str(directory / "topology.jar"),
+    ]  # fmt: skip
+    environ = {**os.environ, OPTIONS_VARIABLE: str(directory / "options.json"), "LEIN_ROOT": "1"}
+    environ.pop("STREAMPARSE_NIMBUS", None)  # it would win over the environment that was checked
+    try:
+        done = subprocess.run(
+            command, cwd=directory, env=environ, capture_output=True, text=True,
+            stdin=subprocess.DEVNULL, timeout=SUBMIT_S,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise ClusterError(
+            f"streamparse did not submit within {SUBMIT_S} s", "see Nimbus's log"
+        ) from None
+    if done.returncode:
+        said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        raise ClusterError(f"streamparse could not submit {name}: {' '.join(said[-3:])[:600]}")

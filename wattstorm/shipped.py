@@ -1,0 +1,56 @@
+"""What of this code travels to Storm's workers, and the digest by which they know it.
+
+The packages of a worker's own environment come before the shipped ones on sys.path: another
+wattstorm installed there would win, unseen. So the topology's configuration carries the digest
+of the code submitted, and each task compares it with what it has imported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from wattstorm.errors import EngineError
+
+PACKAGES = ("bolts", "spouts", "wattstorm")
+SHIPPED = (".py", ".lua")
+LEFT_OUT = ("wattstorm/cli/", "wattstorm/cluster/", "wattstorm/engine/", "wattstorm/sample/")
+"""No task needs them."""
+
+
+def shipped_files() -> Iterator[tuple[str, Path]]:
+    """(name below resources/, file) of all that tasks import, in order of name."""
+    for package in PACKAGES:
+        spec = importlib.util.find_spec(package)
+        assert spec is not None
+        assert spec.submodule_search_locations, package
+        root = Path(spec.submodule_search_locations[0])
+        for path in sorted(root.rglob("*")):
+            name = f"{package}/{path.relative_to(root).as_posix()}"
+            if path.suffix in SHIPPED and not name.startswith(LEFT_OUT):
+                yield name, path
+
+
+@cache
+def code_digest() -> str:
+    """SHA-256 over names and contents of what would be, or was, shipped; 16 hex digits of it."""
+    digest = hashlib.sha256()
+    for name, path in shipped_files():
+        digest.update(f"{name}\0{path.stat().st_size}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def check_code(conf: Mapping[str, Any]) -> None:
+    """EngineError if this process imported other code than was submitted with `conf`."""
+    wanted = conf.get("wattstorm.code")
+    if wanted is not None and wanted != code_digest():
+        raise EngineError(
+            f"this worker imports wattstorm {code_digest()} from {Path(__file__).parent}, "
+            f"the topology was submitted with {wanted}",
+            "install the same wattstorm there, or none: it comes with the topology",
+        )
