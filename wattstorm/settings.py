@@ -153,6 +153,18 @@ class Engine:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Storm:
+    name: str = setting(
+        "wattstorm", "what the topology is called on a cluster", check=values.key_prefix
+    )
+    workers: int = setting(1, "worker JVMs of the topology", low=1, high=1024)
+    spouts: int = setting(1, "tasks that read the log", low=1, high=1024)
+    aggregates: int = setting(
+        2, "tasks that check and sum, one core each; they share the partitions", low=1, high=4096
+    )
+
+
 class Row(NamedTuple):
     """One line of `wattstorm config show`; passwords in `value` are masked."""
 
@@ -175,6 +187,7 @@ class Settings:
     dead_letters: DeadLetters = field(default_factory=DeadLetters)
     results: Results = field(default_factory=Results)
     engine: Engine = field(default_factory=Engine)
+    storm: Storm = field(default_factory=Storm)
     origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -243,6 +256,7 @@ _SECTIONS: dict[str, type] = {
     "dead_letters": DeadLetters,
     "results": Results,
     "engine": Engine,
+    "storm": Storm,
 }
 # "section.name" → its dataclass field (`type` is text: annotations are not evaluated).
 _SPECS: dict[str, Field[Any]] = {

@@ -13,7 +13,19 @@ from typing import Annotated
 import typer
 
 from wattstorm import __version__
-from wattstorm.cli import config, deadletters, demo, doctor, ingest, register, results, run, status
+from wattstorm.cli import (
+    config,
+    deadletters,
+    demo,
+    deploy,
+    doctor,
+    ingest,
+    register,
+    results,
+    run,
+    status,
+    storm,
+)
 from wattstorm.cli.common import Given, complain, log_to_stderr, say
 from wattstorm.errors import WattstormError
 
@@ -35,6 +47,9 @@ app.add_typer(results.app, name="results", short_help="Curves: national, tariff,
 app.command("status", short_help="Lag, rates, refused readings, processes.")(status.status)
 app.command("dead", short_help="What was refused, and why.")(deadletters.dead)
 app.command("doctor", short_help="What is missing, and what to do about it.")(doctor.doctor)
+app.command("deploy", short_help="The stream on a Storm cluster.")(deploy.deploy)
+app.command("undeploy", short_help="End it there; nothing is lost.")(deploy.undeploy)
+app.add_typer(storm.app, name="storm", short_help="A Storm cluster on this machine, for trials.")
 app.add_typer(config.app, name="config", short_help="The settings in force: show.")
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from wattstorm.cli.common import settings_of
 from wattstorm.cli.output import console, print_json, table
+from wattstorm.cluster.environment import environment
+from wattstorm.cluster.nimbus import Nimbus
+from wattstorm.cluster.report import topology_report
 from wattstorm.readers.results import Results
 
 
@@ -18,16 +22,28 @@ def status(
     seconds: Annotated[
         float, typer.Option(min=0.0, max=60.0, help="Time over which rates are measured.")
     ] = 1.0,
+    env: Annotated[
+        str | None,
+        typer.Option("--env", "-e", help="Also what Nimbus of this environment says."),
+    ] = None,
+    project: Annotated[Path, typer.Option(help="Where config.json is.")] = Path(),
 ) -> None:
     """\b
     wattstorm status
     wattstorm status --json --seconds 0
+    wattstorm status --env production
 
     Lag of each partition, rates, batches, rejected readings by reason, the health of each
     process, and the store. Rates are measured only while an engine runs.
     """
-    with Results.open(settings_of(context)) as results:
+    settings = settings_of(context)
+    with Results.open(settings) as results:
         found = gather(results, seconds)
+    if env is not None:
+        with Nimbus(*environment(env, project).nimbus) as nimbus:
+            found["storm"] = topology_report(nimbus, settings.storm.name) or {
+                "topology": None, "status": "not there", "components": [], "errors": [],
+            }  # fmt: skip
     if as_json:
         print_json(found)
     else:
@@ -95,3 +111,30 @@ def _print(found: dict[str, Any]) -> None:
         rows = [[f"{lag[name]:,}" for name in shown] for lag in found["partitions"]]
         out.print()
         print(table([f">{name}" for name in shown], rows))
+    if "storm" in found:
+        _print_storm(found["storm"])
+
+
+def _print_storm(storm: dict[str, Any]) -> None:
+    out = console()
+    out.print()
+    if storm["topology"] is None:
+        out.print("storm      the topology is not there (wattstorm deploy)")
+        return
+    out.print(
+        f"storm      {storm['topology']} {storm['status']}, up {storm['uptime_s']:,} s, "
+        f"{storm['workers']} workers, {storm['tasks']} tasks"
+    )
+    names = ("component", "tasks", "emitted", "acked", "failed", "latency_ms")
+    rows = [
+        [*(("" if row[name] is None else f"{row[name]:,}") if name != "component" else row[name]
+           for name in names), " ".join(row["workers"])]
+        for row in storm["components"]
+    ]  # fmt: skip
+    print(table([names[0], *(f">{name}" for name in names[1:]), "workers"], rows))
+    for error in storm["errors"]:
+        when = time.strftime("%H:%M:%S", time.localtime(error["at"]))
+        out.print(
+            f"error      {when} {error['component']} on {error['where']}: {error['error']}",
+            soft_wrap=True, markup=False,
+        )  # fmt: skip

@@ -88,6 +88,14 @@ class Lease:
         )
 
 
+def holder(connection: Connection, prefix: str) -> str | None:
+    """Who runs the local engine on a store, in words; None if nobody does."""
+    key = store_keys(prefix).engine
+    held: Any = connection.run("read the engine's lease", lambda: connection.redis.get(key))
+    card = json.loads(held) if held else None
+    return None if card is None or gone(card) else described(card)
+
+
 def described(card: dict[str, Any]) -> str:
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(card["since_ms"] / 1000))
     return f"pid {card['pid']} on {card['host']} ({card['what']}, since {since})"

@@ -31,6 +31,7 @@ from wattstorm.metering.register import Register
 from wattstorm.setting_values import split_password
 from wattstorm.settings import PASSWORD_VARIABLE, Settings
 from wattstorm.store.connection import Connection
+from wattstorm.store.workers import heartbeats
 
 LOOK_S = 0.05
 TELL_S = 1.0
@@ -86,6 +87,8 @@ class Engine:
         ) as connection:
             connection.check()
             watch = Watch(connection, self.settings, register)
+            if not take_over:
+                refuse_beside_storm(connection, self.settings.store.prefix)
             lease = Lease(connection, self.settings.store.prefix, self.topology)
             lease.take(take_over=take_over)
             try:
@@ -185,6 +188,16 @@ class Engine:
         conf = {"wattstorm": self.settings.to_conf(), "wattstorm.store_url": url, TICK: 1}
         job = {"topology": self.topology, "workers": workers, "parent": os.getpid(), "conf": conf}
         return job, environ
+
+
+def refuse_beside_storm(connection: Connection, prefix: str) -> None:
+    """EngineError if a topology on a Storm cluster works on this store."""
+    for beat in heartbeats(connection, prefix):
+        if beat["alive"] and beat.get("topology"):
+            raise EngineError(
+                f"Storm topology {beat['topology']} runs on this store",
+                "end it first (wattstorm undeploy), or take its partitions over with --take-over",
+            )
 
 
 def _cores() -> int:
