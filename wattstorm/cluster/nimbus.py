@@ -48,8 +48,13 @@ class Nimbus:
         return next((t for t in self.summary().topologies if t.name == name), None)
 
     def info(self, identity: str) -> Any:
-        """TopologyInfo: executors with their counts, errors by component."""
-        return self._call("getTopologyInfo", identity)
+        """TopologyInfo: executors with their counts; of errors, the last one of each component.
+
+        Only that one outlives the worker that reported it: Storm keeps the others in
+        ephemeral nodes.
+        """
+        last = self._thrift.GetInfoOptions(num_err_choice=self._thrift.NumErrorsChoice.ONE)
+        return self._call("getTopologyInfoWithOpts", identity, last)
 
     def conf(self, identity: str) -> dict[str, Any]:
         """A topology's configuration, as everybody may read it."""

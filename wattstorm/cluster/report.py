@@ -16,8 +16,7 @@ ERRORS = 5
 def topology_report(nimbus: Nimbus, name: str) -> dict[str, Any] | None:
     """Status, components and errors of the topology `name`; None if it is not there.
 
-    Counts are tuples (batches, not readings) since the tasks' last start; heartbeats of tasks
-    are left out, ticks are counted by Storm as acked tuples.
+    Counts are tuples (batches, not readings) since the tasks' last start, without Storm's own.
     """
     found = nimbus.topology(name)
     if found is None:
@@ -56,11 +55,16 @@ def _add(row: dict[str, Any], stats: Any) -> None:
     row["emitted"] += sum(n for stream, n in emitted.items() if not stream.startswith("__"))
     specific = stats.specific.spout or stats.specific.bolt
     for name in ("acked", "failed"):
-        row[name] += sum(getattr(specific, name).get(ALL_TIME, {}).values())
-    latencies = getattr(specific, "complete_ms_avg", None) or getattr(
-        specific, "process_ms_avg", {}
-    )
-    row["latencies"] += [ms for ms in latencies.get(RECENT, {}).values() if ms]
+        counts = getattr(specific, name).get(ALL_TIME, {})
+        row[name] += sum(n for stream, n in counts.items() if not _own(stream))
+    kind = "complete_ms_avg" if stats.specific.spout else "process_ms_avg"
+    recent = getattr(specific, kind).get(RECENT, {})
+    row["latencies"] += [ms for stream, ms in recent.items() if ms and not _own(stream)]
+
+
+def _own(stream: Any) -> bool:
+    """Whether a stream is Storm's own, such as ticks; of bolts it is a GlobalStreamId."""
+    return str(getattr(stream, "streamId", stream)).startswith("__")
 
 
 def _mean(values: Iterable[float]) -> float | None:
