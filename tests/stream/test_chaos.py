@@ -20,15 +20,11 @@ from tests.stream.town import (
     Town,
     a_stream,
     a_town,
-    assert_conserved,
-    audit,
-    committed_sums,
+    assert_exact,
     drained,
     in_blocks,
-    truth,
     wait_until,
-)  # fmt: skip
-from wattstorm.readers.results import Results
+)
 from wattstorm.store.producer import Producer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
@@ -83,23 +79,6 @@ def kill_one(engine: Any, rng: random.Random) -> None:
     """SIGKILL a random worker, once there is one to kill."""
     wait_until(lambda: workers(engine), 30, "a worker to kill")
     os.kill(rng.choice(workers(engine)), signal.SIGKILL)
-
-
-def assert_exact(town: Town, stream: pl.DataFrame) -> None:
-    """Committed sums, published curves and the audit, against a plain recomputation."""
-    expected = truth(stream)
-    with town.connect() as connection:
-        assert committed_sums(town, connection) == expected
-        counts = audit(town, connection)
-        assert_conserved(counts)
-        assert counts["received"] == len(stream)
-        assert counts["new"] == stream.select("meter", "slot").n_unique()
-    results = Results.open(town.settings)
-    for label, slots in expected.items():
-        days = [results.calendar.date_of(slot) for slot in (min(slots), max(slots))]
-        curve = results.curve(label, *days)
-        got = zip(curve.slots.tolist(), curve.wh.tolist(), curve.readings.tolist(), strict=True)
-        assert {s: (w, n) for s, w, n in got if n} == slots, label
 
 
 def test_a_worker_killed_25_times_changes_nothing(

@@ -17,6 +17,7 @@ from tests.metering.registers import small_register
 from wattstorm.metering import block as blocks
 from wattstorm.metering.aggregates import Scopes, SlotSums
 from wattstorm.metering.register import Register
+from wattstorm.readers.results import Results
 from wattstorm.settings import Settings
 from wattstorm.store.commit import PartitionStore
 from wattstorm.store.connection import Connection
@@ -143,6 +144,23 @@ def assert_conserved(counts: dict[str, int]) -> None:
 
     parts = sum(counts.get(outcome.name.lower(), 0) for outcome in Outcome)
     assert counts["received"] == parts, counts
+
+
+def assert_exact(town: Town, stream: pl.DataFrame) -> None:
+    """Committed sums, published curves and the audit, against a plain recomputation."""
+    expected = truth(stream)
+    with town.connect() as connection:
+        assert committed_sums(town, connection) == expected
+        counts = audit(town, connection)
+        assert_conserved(counts)
+        assert counts["received"] == len(stream)
+        assert counts["new"] == stream.select("meter", "slot").n_unique()
+    results = Results.open(town.settings)
+    for label, slots in expected.items():
+        days = [results.calendar.date_of(slot) for slot in (min(slots), max(slots))]
+        curve = results.curve(label, *days)
+        got = zip(curve.slots.tolist(), curve.wh.tolist(), curve.readings.tolist(), strict=True)
+        assert {s: (w, n) for s, w, n in got if n} == slots, label
 
 
 def wait_until(done: Any, timeout_s: float, what: str) -> None:

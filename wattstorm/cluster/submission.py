@@ -25,6 +25,7 @@ from wattstorm.settings import Settings
 from wattstorm.shipped import PACKAGES, code_digest
 
 TOPOLOGY = "load_curves"
+DEFAULT_TOPOLOGY = Settings().engine.topology
 OPTIONS_VARIABLE = "WATTSTORM_SUBMIT_OPTIONS"
 SUBMIT_S = 120
 
@@ -104,10 +105,15 @@ def submit(
     *,
     name: str,
     tasks: Mapping[str, int],
+    topology: str = DEFAULT_TOPOLOGY,
     say: Any = None,
 ) -> None:
-    """Build the jar and let streamparse submit the topology as `name`."""
-    with project(environment, options, tasks) as directory:
+    """Build the jar and let streamparse submit the topology as `name`.
+
+    `topology`: module:Class, as engine.topology says it. The jar has what wattstorm itself
+    ships; components of other packages must be on the Python path of the workers.
+    """
+    with project(environment, options, tasks, topology) as directory:
         count = write_jar(directory / "topology.jar")
         size = (directory / "topology.jar").stat().st_size
         if say is not None:
@@ -117,9 +123,13 @@ def submit(
 
 @contextmanager
 def project(
-    environment: Environment, options: Mapping[str, Any], tasks: Mapping[str, int]
+    environment: Environment,
+    options: Mapping[str, Any],
+    tasks: Mapping[str, int],
+    topology: str = DEFAULT_TOPOLOGY,
 ) -> Iterator[Path]:
     """A streamparse project for one submission: one environment, one topology, our hook."""
+    module, _, attribute = topology.partition(":")
     with tempfile.TemporaryDirectory(prefix="wattstorm-deploy-") as place:
         directory = Path(place)
         (directory / "options.json").write_text(json.dumps(dict(options)))
@@ -132,9 +142,9 @@ def project(
         )  # fmt: skip
         (directory / "specs").mkdir()
         (directory / "specs" / f"{TOPOLOGY}.py").write_text(
-            "from topologies.load_curves import LoadCurves\n"
+            f"from {module} import {attribute} as topology\n"
             "from wattstorm.cluster.submission import set_tasks\n\n"
-            f"set_tasks(LoadCurves, {dict(tasks)!r})\n"
+            f"set_tasks(topology, {dict(tasks)!r})\n"
         )
         (directory / "tasks.py").write_text(
             "from wattstorm.cluster.submission import pre_submit as pre_submit\n"
