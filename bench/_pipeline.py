@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,36 +90,34 @@ def _run_engine(directory: str, url: str, options: dict[str, Any]) -> None:
 
 
 @contextmanager
-def pipeline(
-    meters: int, partition_size: int, *, start: bool = True, **options: Any
-) -> Iterator[Pipeline]:
-    """Everything up in a private directory; stopped and removed at the end."""
+def stage(meters: int, partition_size: int, **options: Any) -> Iterator[Pipeline]:
+    """A register and a store in a private directory, which is removed at the end; no engine."""
     with tempfile.TemporaryDirectory(prefix="wattstorm-bench-") as name:
         directory = Path(name)
         register = a_register(directory, meters, partition_size)
-        with EmbeddedServer(directory) as server:
-            url = server.url
+        with EmbeddedServer(directory) as server, Connection(server.url) as connection:
             settings = Settings.load(
-                environ={}, options={"data.directory": directory, "store.url": url, **options}
+                environ={},
+                options={"data.directory": directory, "store.url": server.url, **options},
             )
-            connection = Connection(url)
             prefix = settings.store.prefix
-            process = multiprocessing.get_context("spawn").Process(
-                target=_run_engine, args=(name, url, options)
-            )
-            if start:
-                process.start()
             stores = [PartitionStore(connection, prefix, p) for p in range(register.partitions)]
-            try:
-                yield Pipeline(
-                    settings, register, connection, Log(connection, prefix), stores,
-                    process.pid or 0,
-                )  # fmt: skip
-            finally:
-                if start and process.pid:
-                    os.kill(process.pid, signal.SIGTERM)
-                    process.join(30)
-                connection.close()
+            yield Pipeline(settings, register, connection, Log(connection, prefix), stores, 0)
+
+
+@contextmanager
+def pipeline(meters: int, partition_size: int, **options: Any) -> Iterator[Pipeline]:
+    """A stage on which the local engine runs, in a process of its own."""
+    with stage(meters, partition_size, **options) as run:
+        arguments = str(run.settings.data.directory), run.settings.store.url, options
+        process = multiprocessing.get_context("spawn").Process(target=_run_engine, args=arguments)
+        process.start()
+        assert process.pid
+        try:
+            yield replace(run, engine_pid=process.pid)
+        finally:
+            os.kill(process.pid, signal.SIGTERM)
+            process.join(30)
 
 
 def wh_pool(n: int, seed: int = 7) -> npt.NDArray[np.uint16]:

@@ -52,65 +52,65 @@ class Feed:
         return made
 
 
-def flat_out(size: int, seconds: float) -> tuple[float, int]:
+def flat_out(run: Pipeline, size: int, seconds: float) -> tuple[float, int]:
     """(M readings/s from the first append to the last commit, readings lost)."""
-    with pipeline(METERS, PARTITION) as run:
-        feed = Feed(run, size)
-        producer = Producer(
-            run.log, "bench", run.partitions,
-            backlog_bytes=run.settings.log.backlog_mb << 20, when_full="block", full_timeout_s=60,
-        )  # fmt: skip
+    feed = Feed(run, size)
+    producer = Producer(
+        run.log, "bench", run.partitions,
+        backlog_bytes=run.settings.log.backlog_mb << 20, when_full="block", full_timeout_s=60,
+    )  # fmt: skip
+    for _ in run.partitions:
         producer.send(feed.next())
-        producer.flush()
-        run.wait_committed(60)  # imports, kernels and the partition's state are up
-        begun, start = feed.sent, time.perf_counter()
-        while time.perf_counter() - start < seconds:
-            producer.send(feed.next())
-        producer.flush()
-        run.wait_committed(120)
-        rate = (feed.sent - begun) / (time.perf_counter() - start) / 1e6
-        return rate, feed.sent - run.audit().get("new", 0)
+    producer.flush()
+    run.wait_committed(60)  # imports, kernels and the partitions' states are up
+    begun, start = feed.sent, time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        producer.send(feed.next())
+    producer.flush()
+    run.wait_committed(120)
+    rate = (feed.sent - begun) / (time.perf_counter() - start) / 1e6
+    return rate, feed.sent - run.audit().get("new", 0)
 
 
-def latencies_ms(rate: float, seconds: float) -> tuple[list[float], int]:
+def latencies_ms(run: Pipeline, rate: float, seconds: float) -> tuple[list[float], int]:
     """Milliseconds from append to committed sums of each block of 5,000."""
-    with pipeline(METERS, PARTITION) as run:
-        feed = Feed(run, 5000)
-        waiting: list[list[tuple[int, float]]] = [[] for _ in run.partitions]
-        done: list[float] = []
-        sent = 0
-        for _ in run.partitions:  # the first blocks wake the engine up and are not counted
-            first = feed.next()
-            run.log.append(first.partition, "bench", 1, blocks.encode(first), 5000)
-        run.wait_committed(60)
-        numbers = [1] * len(waiting)
-        begun = time.perf_counter()
-        while sent < rate * seconds or any(waiting):
-            now = time.perf_counter()
-            if sent < rate * seconds and now >= begun + sent / rate:
-                made = feed.next()
-                numbers[made.partition] += 1
-                data = blocks.encode(made)
-                at = time.perf_counter()
-                answer = run.log.append(
-                    made.partition, "bench", numbers[made.partition], data, 5000
-                )
-                waiting[made.partition].append((answer.position, at))
-                sent += 5000
-            fences = run.committed()
-            now = time.perf_counter()
-            for partition, fence in enumerate(fences):
-                while waiting[partition] and waiting[partition][0][0] <= fence:
-                    done.append((now - waiting[partition].pop(0)[1]) * 1e3)
-            time.sleep(0.0005)
-        return done, feed.sent - run.audit().get("new", 0)
+    feed = Feed(run, 5000)
+    waiting: list[list[tuple[int, float]]] = [[] for _ in run.partitions]
+    done: list[float] = []
+    sent = 0
+    for _ in run.partitions:  # the first blocks wake the engine up and are not counted
+        first = feed.next()
+        run.log.append(first.partition, "bench", 1, blocks.encode(first), 5000)
+    run.wait_committed(60)
+    numbers = [1] * len(waiting)
+    begun = time.perf_counter()
+    while sent < rate * seconds or any(waiting):
+        now = time.perf_counter()
+        if sent < rate * seconds and now >= begun + sent / rate:
+            made = feed.next()
+            numbers[made.partition] += 1
+            data = blocks.encode(made)
+            at = time.perf_counter()
+            answer = run.log.append(made.partition, "bench", numbers[made.partition], data, 5000)
+            waiting[made.partition].append((answer.position, at))
+            sent += 5000
+        fences = run.committed()
+        now = time.perf_counter()
+        for partition, fence in enumerate(fences):
+            while waiting[partition] and waiting[partition][0][0] <= fence:
+                done.append((now - waiting[partition].pop(0)[1]) * 1e3)
+        time.sleep(0.0005)
+    return done, feed.sent - run.audit().get("new", 0)
 
 
 def main() -> None:
     arguments = parse(__doc__, seconds=8.0)
-    big, lost_big = flat_out(50_000, arguments.seconds)
-    small, lost_small = flat_out(5_000, arguments.seconds)
-    done, lost_live = latencies_ms(200_000, arguments.seconds)
+    with pipeline(METERS, PARTITION) as run:
+        big, lost_big = flat_out(run, 50_000, arguments.seconds)
+    with pipeline(METERS, PARTITION) as run:
+        small, lost_small = flat_out(run, 5_000, arguments.seconds)
+    with pipeline(METERS, PARTITION) as run:
+        done, lost_live = latencies_ms(run, 200_000, arguments.seconds)
     p50, p99 = np.percentile(done, [50, 99])
     figures = {
         "flat_out_50k_mps": big,

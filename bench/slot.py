@@ -79,7 +79,7 @@ def nation(results: Results, slot: int) -> tuple[int, int]:
 
 def main() -> None:
     arguments = parse(__doc__, meters=35_000_000)
-    with pipeline(arguments.meters, PARTITION, start=True) as run:
+    with pipeline(arguments.meters, PARTITION) as run:
         results = Results.open(run.settings)
         warm = send(run, arguments.meters, SLOT - 1)  # loads registers, compiles, claims memory
         wait(results, SLOT - 1, warm, arguments.meters)

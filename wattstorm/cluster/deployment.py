@@ -7,7 +7,7 @@ not come to work is ended again, and the error says what stood in the way.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -127,13 +127,18 @@ class Deployment:
         clear_beats(self.connection, self.settings.store.prefix)
         with self.nimbus() as nimbus:
             try:
-                submit(
-                    self.environment, self.options, name=self.name, tasks=self.tasks, say=self.say
-                )
+                self.submit(self.tasks)
                 return self._wait_started(nimbus, timeout_s)
             except BaseException:
                 self._leave_nothing(nimbus)
                 raise
+
+    def submit(self, tasks: Mapping[str, int]) -> None:
+        """Hand the topology to streamparse; `tasks`: component → how many."""
+        submit(
+            self.environment, self.options, name=self.name, tasks=tasks,
+            topology=self.settings.engine.topology, say=self.say,
+        )  # fmt: skip
 
     def _leave_nothing(self, nimbus: Nimbus) -> None:
         try:
