@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wattstorm.cluster.home import StormHome, loopback_shim
+from wattstorm.cluster.home import StormHome, cache_directory, loopback_shim
 from wattstorm.cluster.nimbus import Nimbus
 from wattstorm.errors import ClusterError
 from wattstorm.processes import is_alive, started
@@ -134,7 +134,7 @@ def up(
     )
     _write_settings(cluster)
     (directory / "daemons.json").write_text(json.dumps(_daemons(cluster, home), indent=1))
-    cluster = _start_keeper(cluster, loopback_shim(home.directory.parent))
+    cluster = _start_keeper(cluster, loopback_shim(cache_directory()))
     try:
         _wait_ready(cluster)
     except BaseException:

@@ -119,6 +119,7 @@ def find_java() -> str:
 
 def loopback_shim(directory: Path) -> Path:
     """The library that keeps Storm's ports on loopback, compiled into `directory`."""
+    directory.mkdir(parents=True, exist_ok=True)
     library = directory / "loopback.so"
     if library.exists():
         return library
