@@ -3,7 +3,7 @@
 # else says which packages to install.
 #
 #   requirements/system.sh PYTHON run    a Python 3.11 or later that can make environments
-#   requirements/system.sh PYTHON test   also Redis and R
+#   requirements/system.sh PYTHON test   also Redis, R, and what a Storm cluster is made with
 set -eu
 python=$1
 level=$2
@@ -27,6 +27,11 @@ look() {
         need "Redis" "redis-server" sh -c "command -v redis-server || command -v valkey-server"
         need "R" "r-base-core" R --version
         need "R's mgcv" "r-cran-mgcv" R --vanilla --no-echo -e "loadNamespace('mgcv')"
+        need "Java" "default-jre-headless" java -version
+        need "Maven" "maven" mvn --version
+        need "lein" "leiningen" sh -c "command -v lein"
+        need "a C compiler" "gcc libc6-dev" sh -c "echo 'int main(void){return 0;}' | cc -xc - -o /dev/null"
+        need "openssl" "openssl" openssl version
     fi
 }
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from wattstorm.cluster.environment import Environment
 from wattstorm.cluster.nimbus import Nimbus
+from wattstorm.cluster.report import telling
 from wattstorm.cluster.submission import submit, topology_options
 from wattstorm.engine.lease import holder
 from wattstorm.engine.watch import Watch
@@ -28,6 +29,7 @@ STORM_VERSIONS = (2,)
 """Major versions on which the shell protocol and Nimbus's interface are known to be ours."""
 START_S = 240.0
 QUIET_S = 60.0
+UNEXPLAINED_S = 8.0
 LOOK_S = 0.25
 
 
@@ -177,11 +179,23 @@ class Deployment:
         )
 
     def _raise_reported(self, nimbus: Nimbus, identity: str) -> None:
-        """ClusterError for what a task reported as wrong, in words where the cause is known."""
-        for component, errors in nimbus.info(identity).errors.items():
-            for error in errors:
-                what, remedy = explained(error.error, self.environment)
-                raise ClusterError(f"{component} on {error.host}: {what}", remedy)
+        """ClusterError for what a task reported as wrong.
+
+        The first reports may only say that a worker ends: a while is given to those that say why.
+        """
+        began = time.monotonic()
+        while errors := nimbus.errors(identity):
+            for component, error in errors:
+                known = explained(error.error, self.environment)
+                if known is not None:
+                    raise ClusterError(f"{component} on {error.host}: {known[0]}", known[1])
+            if time.monotonic() - began > UNEXPLAINED_S:
+                component, error = errors[0]
+                raise ClusterError(
+                    f"{component} on {error.host}: {telling(error.error)}",
+                    "see the workers' logs (wattstorm storm logs, or the log viewer)",
+                )
+            time.sleep(LOOK_S)
 
     def _running(self, identity: str) -> set[str]:
         beats = heartbeats(self.connection, self.settings.store.prefix)
@@ -247,16 +261,15 @@ class Deployment:
         self._wait(gone, QUIET_S, "the workers have ended")
 
 
-def explained(error: str, environment: Environment) -> tuple[str, str]:
-    """(what went wrong, what to do) out of the text of a Java stack trace."""
-    lines = [line.strip() for line in error.splitlines() if line.strip()]
-    said = next((line for line in lines if "wattstorm.errors." in line), "")
-    if said:
-        return said.rpartition("wattstorm.errors.")[2][:600], ""
+def explained(error: str, environment: Environment) -> tuple[str, str] | None:
+    """(what went wrong, what to do) out of the text of a Java stack trace, where that is known."""
+    said = telling(error)
+    if "wattstorm.errors." in said:
+        return said.rpartition("wattstorm.errors.")[2], ""
     if "Cannot run program" in error or "Error when launching multilang" in error:
         return (
-            f"Python does not start there: {lines[0][:300]}",
+            f"Python does not start there: {said[:300]}",
             f"the workers start {environment.python}; install it on each node, or correct the "
             "environment (docs/operate.md)",
         )
-    return lines[0][:600] if lines else "an error without a word", ""
+    return None

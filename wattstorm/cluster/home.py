@@ -106,13 +106,13 @@ def find_java() -> str:
     except OSError:
         raise ClusterError(
             f"there is no {java}, and Storm runs on Java {OLDEST_JAVA}",
-            f"install it: {INSTALL} openjdk-17-jre-headless",
+            f"install it: {INSTALL} default-jre-headless",
         ) from None
     found = re.search(r'version "(\d+)', said)
     if found is None or int(found[1]) < OLDEST_JAVA:
         raise ClusterError(
             f"{java} is version {found[1] if found else said!r}, Storm needs {OLDEST_JAVA}",
-            f"install it: {INSTALL} openjdk-17-jre-headless, and set JAVA_HOME",
+            f"install it: {INSTALL} default-jre-headless, and set JAVA_HOME",
         )
     return java
 

@@ -48,13 +48,28 @@ class Nimbus:
         return next((t for t in self.summary().topologies if t.name == name), None)
 
     def info(self, identity: str) -> Any:
-        """TopologyInfo: executors with their counts; of errors, the last one of each component.
+        """TopologyInfo: executors with their counts; errors are told by `errors`."""
+        return self._info(identity, "NONE")
 
-        Only that one outlives the worker that reported it: Storm keeps the others in
-        ephemeral nodes.
+    def errors(self, identity: str) -> list[tuple[str, Any]]:
+        """(component, ErrorInfo) of what tasks reported, the newest first.
+
+        Storm keeps errors in ephemeral nodes: but for the last one of each component they go
+        with the worker that reported them, and the last one alone is often only the echo of
+        the one before.
         """
-        last = self._thrift.GetInfoOptions(num_err_choice=self._thrift.NumErrorsChoice.ONE)
-        return self._call("getTopologyInfoWithOpts", identity, last)
+        found: dict[tuple[str, int, str], Any] = {}
+        for choice in ("ALL", "ONE"):
+            for component, errors in self._info(identity, choice).errors.items():
+                for error in errors:
+                    found[component, error.error_time_secs, error.error] = error
+        rows = sorted(found.items(), key=lambda row: -row[0][1])
+        return [(key[0], error) for key, error in rows]
+
+    def _info(self, identity: str, errors: str) -> Any:
+        choice = getattr(self._thrift.NumErrorsChoice, errors)
+        options = self._thrift.GetInfoOptions(num_err_choice=choice)
+        return self._call("getTopologyInfoWithOpts", identity, options)
 
     def conf(self, identity: str) -> dict[str, Any]:
         """A topology's configuration, as everybody may read it."""

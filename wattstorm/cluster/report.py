@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from wattstorm.cluster.nimbus import Nimbus
@@ -39,7 +39,7 @@ def topology_report(nimbus: Nimbus, name: str) -> dict[str, Any] | None:
         "topology": found.id, "status": found.status, "uptime_s": found.uptime_secs,
         "workers": found.num_workers, "tasks": found.num_tasks,
         "components": sorted(components.values(), key=lambda row: str(row["component"])),
-        "errors": _errors(info.errors),
+        "errors": _errors(nimbus.errors(found.id)),
     }  # fmt: skip
 
 
@@ -72,17 +72,16 @@ def _mean(values: Iterable[float]) -> float | None:
     return round(sum(known) / len(known), 2) if known else None
 
 
-def _errors(by_component: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
-    """The newest ones, with the first telling line of each."""
+def _errors(reported: Iterable[tuple[str, Any]]) -> list[dict[str, Any]]:
+    """The newest ones, with the telling line of each."""
     rows = [
         {
             "component": component, "at": error.error_time_secs,
             "where": f"{error.host}:{error.port}", "error": telling(error.error),
         }
-        for component, errors in by_component.items()
-        for error in errors
+        for component, error in reported
     ]  # fmt: skip
-    return sorted(rows, key=lambda row: -int(row["at"]))[:ERRORS]
+    return rows[:ERRORS]
 
 
 def telling(stack: str) -> str:
