@@ -3,7 +3,10 @@
 The spout plans from the fence: of each partition it owns, the positions after
 the fence, at most `batch.max_blocks` at a time and `batch.pending` in flight.
 A failed batch takes the later ones of its partition with it: all are planned
-again from wherever the fence stands then, under a new attempt number.
+again from wherever the fence stands then, under a new attempt number. So are
+batches of which nothing was heard for a while, long before Storm gives them up:
+their bolt may have died with its worker. One that was only slow finds them at
+or below its fence and ignores them.
 """
 
 from __future__ import annotations
@@ -32,6 +35,9 @@ CHECK_S = 1.0
 """How often the fence of a partition at rest is asked: the store may have gone back."""
 BACKOFF_S = (0.05, 2.0)
 """First and longest pause after a failure."""
+PATIENCE_S = (5.0, 80.0)
+"""How long nothing need be heard of a partition's batches until they are planned again; it
+doubles each time, so that a bolt that replays a long log is not flooded."""
 
 
 @dataclass
@@ -43,6 +49,13 @@ class _Plan:
     pending: dict[str, BatchRef] = field(default_factory=dict)
     retry_at: float = 0.0
     backoff: float = BACKOFF_S[0]
+    heard_at: float = 0.0
+    patience: float = PATIENCE_S[0]
+
+    def restart(self) -> None:
+        """Plan from the fence again; nothing that is in flight counts."""
+        self.pending.clear()
+        self.next = None
 
 
 class ReadingsSpout(Spout):
@@ -84,7 +97,7 @@ class ReadingsSpout(Spout):
             self._presence.tell()
             if now >= self._check_at:
                 self._check_at = now + CHECK_S
-                self._check_fences()
+                self._check_fences(now)
             emitted = bool(ready) and self._emit_ready(ready)
         except StoreError as error:
             if not self._down:
@@ -96,13 +109,22 @@ class ReadingsSpout(Spout):
         quiet = QUIET_S if self._empty > QUIET_POLLS else IDLE_S[-1]
         self._poll_at = now + (IDLE_S[self._empty] if self._empty < len(IDLE_S) else quiet)
 
-    def _check_fences(self) -> None:
-        """Plan anew what was acknowledged and is in the sums no longer: the store went back."""
+    def _check_fences(self, now: float) -> None:
+        """Plan anew what nothing is heard of, and what is in the sums no longer: the store
+        went back after it was acknowledged."""
         for partition, plan in self._plans.items():
-            if plan.next is None or plan.pending:
+            if plan.next is None:
                 continue
-            if self._stores[partition].fence().position < plan.next - 1:
-                plan.next = None
+            if plan.pending:
+                if now - plan.heard_at > plan.patience:
+                    self.logger.warning(
+                        "partition %d: nothing heard of %d batches for %.0f s, planned again",
+                        partition, len(plan.pending), now - plan.heard_at,
+                    )  # fmt: skip
+                    plan.patience = min(2 * plan.patience, PATIENCE_S[1])
+                    plan.restart()
+            elif self._stores[partition].fence().position < plan.next - 1:
+                plan.restart()
 
     def _emit_ready(self, partitions: list[int]) -> bool:
         emitted = False
@@ -117,6 +139,8 @@ class ReadingsSpout(Spout):
             while len(plan.pending) < self._pending and plan.next <= tail:
                 last = min(tail, plan.next + self._max_blocks - 1)
                 batch = BatchRef(partition, plan.next, last, plan.attempt)
+                if not plan.pending:
+                    plan.heard_at = time.monotonic()
                 plan.pending[batch.tuple_id] = batch
                 plan.next = last + 1
                 self.emit(checked(batch), tup_id=batch.tuple_id)
@@ -125,15 +149,16 @@ class ReadingsSpout(Spout):
 
     def ack(self, tup_id: str) -> None:
         plan = self._plans[BatchRef.from_id(tup_id).partition]
-        plan.pending.pop(tup_id, None)
-        plan.backoff = BACKOFF_S[0]
+        if plan.pending.pop(tup_id, None) is None:
+            return  # of an older attempt
+        plan.backoff, plan.patience = BACKOFF_S[0], PATIENCE_S[0]
+        plan.heard_at = time.monotonic()
 
     def fail(self, tup_id: str) -> None:
         """Plan the partition again from its fence, after a pause that grows."""
         plan = self._plans[BatchRef.from_id(tup_id).partition]
         if plan.pending.pop(tup_id, None) is None:
             return  # of an older attempt: already planned again
-        plan.pending.clear()
-        plan.next = None
+        plan.restart()
         plan.retry_at = time.monotonic() + plan.backoff
         plan.backoff = min(2 * plan.backoff, BACKOFF_S[1])

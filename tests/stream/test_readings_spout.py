@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from spouts.readings import ReadingsSpout
+from spouts.readings import QUIET_POLLS, ReadingsSpout
 from tests.servers import TestServer
 from tests.stream.parts import Part, append, started
 from tests.stream.town import Town, a_town
@@ -109,9 +109,28 @@ def test_it_waits_for_a_store_that_is_down(
 def test_an_idle_spout_asks_seldom(town: Town) -> None:
     """Some hundred round trips a second at most, and none that blocks."""
     spout = started(ReadingsSpout, town)
-    polled(spout, 1.5)
+    while spout.component._empty <= QUIET_POLLS:
+        polled(spout, 0.1)
     with town.connect() as connection:
         before = connection.redis.info("stats")["total_commands_processed"]
         polled(spout, 1.0)
         after = connection.redis.info("stats")["total_commands_processed"]
     assert (after - before) / 5 < 150
+
+
+def test_batches_of_a_bolt_that_died_are_planned_again(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is heard of them: a new attempt after a while, the next after twice that."""
+    monkeypatch.setattr("spouts.readings.CHECK_S", 0.01)
+    monkeypatch.setattr("spouts.readings.PATIENCE_S", (0.2, 0.4))
+    append(town, 0, [b"x"] * 3)
+    spout = started(ReadingsSpout, town)
+    for plan in spout.component._plans.values():
+        plan.patience = 0.2
+    assert polled(spout, 0.1) == [(0, 1, 3, 1)]
+    assert polled(spout, 0.25) == [(0, 1, 3, 2)]
+    assert polled(spout, 0.25) == [], "patience has doubled"
+    assert polled(spout, 0.3) == [(0, 1, 3, 3)]
+    spout.component.ack(identity((0, 1, 3, 1)))  # the first one was only slow
+    assert polled(spout, 0.1) == []
