@@ -116,6 +116,13 @@ class Log:
 class Batch:
     max_blocks: int = setting(16, "blocks in one batch, at most", low=1, high=4096)
     pending: int = setting(4, "batches in flight in one partition, at most", low=1, high=1024)
+    attempts: int = setting(
+        5,
+        "how often a block that makes its bolt fail or die is tried before it goes to the "
+        "dead letters",
+        low=1,
+        high=1000,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
