@@ -15,7 +15,7 @@ from wattstorm.metering import block as blocks
 from wattstorm.metering.checks import OUTCOMES, Outcome
 from wattstorm.store.deadletters import DeadLetter
 from wattstorm.store.log import Entry
-from wattstorm.tuples import CHANGED_FIELDS, checked
+from wattstorm.tuples import CHANGED_FIELDS
 
 _NAMES = {int(outcome): outcome.name.lower() for outcome in Outcome}
 
@@ -82,7 +82,7 @@ class AggregateBolt(MinibatchBolt):
         )  # fmt: skip
 
     def announce(self, own: Owned) -> None:
-        self.emit(checked((own.state.number, own.state.position)))
+        self.emit((own.state.number, own.state.position))
 
 
 def count(counts: Counter[str], tally: Any) -> None:

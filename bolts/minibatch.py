@@ -59,12 +59,12 @@ from wattstorm.store.connection import Connection
 from wattstorm.store.log import Entry, Log
 from wattstorm.store.snapshots import SnapshotDir
 from wattstorm.store.workers import Presence
-from wattstorm.tuples import BatchRef, task_index
+from wattstorm.tuples import BatchRef, CheckedEmits, task_index
 
 REPLAY_ENTRIES = 64
 
 
-class MinibatchBolt(Bolt):
+class MinibatchBolt(CheckedEmits, Bolt):
     """See the module. Subclasses say what a batch does, in `apply` and `commit`."""
 
     auto_ack = False

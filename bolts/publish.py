@@ -27,12 +27,12 @@ from wattstorm.store.connection import Connection
 from wattstorm.store.provisional import Provisional
 from wattstorm.store.results import Partials, ResultStore
 from wattstorm.store.workers import Presence
-from wattstorm.tuples import task_index
+from wattstorm.tuples import CheckedEmits, task_index
 
 SLOTS_AT_ONCE = 96
 
 
-class PublishBolt(Bolt):
+class PublishBolt(CheckedEmits, Bolt):
     """Publishes the dirty slots of the partitions it is told of; on a tick, of all."""
 
     auto_ack = False

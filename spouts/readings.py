@@ -23,7 +23,7 @@ from wattstorm.store.commit import PartitionStore
 from wattstorm.store.connection import Connection
 from wattstorm.store.log import Log
 from wattstorm.store.workers import Presence
-from wattstorm.tuples import BATCH_FIELDS, BatchRef, checked, task_index
+from wattstorm.tuples import BATCH_FIELDS, BatchRef, CheckedEmits, task_index
 
 IDLE_S = (0.0, 0.001, 0.001, 0.002)
 QUIET_POLLS, QUIET_S = 500, 0.01
@@ -45,7 +45,7 @@ class _Plan:
     backoff: float = BACKOFF_S[0]
 
 
-class ReadingsSpout(Spout):
+class ReadingsSpout(CheckedEmits, Spout):
     """Emits (partition, first, last, attempt) for the partitions p with p % tasks == its index."""
 
     outputs = BATCH_FIELDS
@@ -119,7 +119,7 @@ class ReadingsSpout(Spout):
                 batch = BatchRef(partition, plan.next, last, plan.attempt)
                 plan.pending[batch.tuple_id] = batch
                 plan.next = last + 1
-                self.emit(checked(batch), tup_id=batch.tuple_id)
+                self.emit(batch, tup_id=batch.tuple_id)
                 emitted = True
         return emitted
 
