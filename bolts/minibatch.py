@@ -55,7 +55,7 @@ from wattstorm.metering.register import Register
 from wattstorm.settings import Settings
 from wattstorm.shipped import check_code
 from wattstorm.store.commit import Fence, PartitionStore
-from wattstorm.store.connection import Connection
+from wattstorm.store.connection import connected
 from wattstorm.store.log import Entry, Log
 from wattstorm.store.snapshots import SnapshotDir
 from wattstorm.store.workers import Presence
@@ -76,9 +76,7 @@ class MinibatchBolt(CheckedEmits, Bolt):
         directory = Path(self.settings.data.directory)
         self.register = Register.open(directory / "register")
         self.rules = Rules.from_settings(self.settings)
-        self.connection = Connection(
-            conf["wattstorm.store_url"], timeout_s=self.settings.store.timeout_s
-        )
+        self.connection = connected(self.settings, conf["wattstorm.store_url"])
         self.log_store = Log(self.connection, self.settings.store.prefix)
         self.presence = Presence(
             self.connection, self.settings.store.prefix, conf, self.component_name,

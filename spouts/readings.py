@@ -20,7 +20,7 @@ from wattstorm.metering.register import Register
 from wattstorm.settings import Settings
 from wattstorm.shipped import check_code
 from wattstorm.store.commit import PartitionStore
-from wattstorm.store.connection import Connection
+from wattstorm.store.connection import connected
 from wattstorm.store.log import Log
 from wattstorm.store.workers import Presence
 from wattstorm.tuples import BATCH_FIELDS, BatchRef, CheckedEmits, task_index
@@ -56,9 +56,7 @@ class ReadingsSpout(CheckedEmits, Spout):
         index, tasks = task_index(context)
         register = Register.open(Path(settings.data.directory) / "register")
         self._max_blocks, self._pending = settings.batch.max_blocks, settings.batch.pending
-        self._connection = Connection(
-            conf["wattstorm.store_url"], timeout_s=settings.store.timeout_s
-        )
+        self._connection = connected(settings, conf["wattstorm.store_url"])
         self._log = Log(self._connection, settings.store.prefix)
         self._presence = Presence(
             self._connection, settings.store.prefix, conf, self.component_name, index
