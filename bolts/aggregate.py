@@ -15,7 +15,7 @@ from wattstorm.metering import block as blocks
 from wattstorm.metering.checks import OUTCOMES, Outcome
 from wattstorm.store.deadletters import DeadLetter
 from wattstorm.store.log import Entry
-from wattstorm.tuples import CHANGED_FIELDS, checked
+from wattstorm.tuples import CHANGED_FIELDS
 
 _NAMES = {int(outcome): outcome.name.lower() for outcome in Outcome}
 
@@ -28,6 +28,12 @@ class BatchAudit:
     by_day: dict[int, Counter[str]] = field(default_factory=dict)
     by_producer: dict[str, Counter[str]] = field(default_factory=dict)
     dead: list[DeadLetter] = field(default_factory=list)
+    poisoned: int = 0
+
+    def refuse(self, entry: Entry, reason: str, what: str) -> None:
+        """A block of which nothing is summed; nobody can count its readings."""
+        self.total["refused_blocks"] += 1
+        self.dead.append(DeadLetter(reason, entry.position, 0, entry.data, what))
 
 
 class AggregateBolt(MinibatchBolt):
@@ -40,10 +46,7 @@ class AggregateBolt(MinibatchBolt):
         for entry in entries:
             became = apply_entry(own.state, entry)
             if isinstance(became, BlockError):
-                audit.total["refused_blocks"] += 1
-                audit.dead.append(
-                    DeadLetter(became.reason, entry.position, 0, entry.data, became.what)
-                )
+                audit.refuse(entry, became.reason, became.what)
                 continue
             block, applied = became
             count(audit.by_producer.setdefault(block.producer, Counter()), applied.tally)
@@ -61,6 +64,13 @@ class AggregateBolt(MinibatchBolt):
         audit.total.update(batches=1, blocks=len(entries))
         return audit
 
+    def poison(self, own: Owned, entry: Entry, what: str) -> BatchAudit:
+        audit = BatchAudit(poisoned=entry.position)
+        own.state.refuse(entry.position)
+        audit.refuse(entry, "poison", what)
+        audit.total.update(poison_blocks=1, batches=1, blocks=1)
+        return audit
+
     def commit(self, own: Owned, fence: int, entries: list[Entry], commit: BatchAudit) -> None:
         own.store.commit(
             own.token, fence, entries[-1].position,
@@ -68,11 +78,11 @@ class AggregateBolt(MinibatchBolt):
             highest=own.state.highest,
             partials={key: sums.to_bytes() for key, sums in own.state.changes().items()},
             audit=commit.total, by_day=commit.by_day, by_producer=commit.by_producer,
-            dead=commit.dead,
+            dead=commit.dead, poisoned=commit.poisoned,
         )  # fmt: skip
 
     def announce(self, own: Owned) -> None:
-        self.emit(checked((own.state.number, own.state.position)))
+        self.emit((own.state.number, own.state.position))
 
 
 def count(counts: Counter[str], tally: Any) -> None:

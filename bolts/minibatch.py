@@ -3,6 +3,7 @@
     own       take the partition: newest snapshot at or below the fence, then the
               log up to the fence, without adding anything twice
     fetch     the entries after the fence, up to the batch's last
+    try       only where one failed before: count, in the store, that it is tried
     apply     to memory, tentatively
     commit    fence, sums and counters in one script, or nothing
     keep      what was tentative stands
@@ -13,6 +14,18 @@ A batch at or below the fence is acknowledged and ignored; one that begins past
 fence + 1 fails back to the spout. A lost answer leaves the partition in doubt:
 before anything else is done with it, the fence is asked. Each step is a method
 so that tests can end the process between any two.
+
+A batch that always raises, or kills its process, must not stop its partition.
+The fence counts how often the partition was taken since it last moved: from the
+second time on the next batch goes one block at a time, each counted before it
+is applied. A block begun `batch.attempts` times without a commit goes to the
+dead letters as it is (`poison`), and the fence passes it.
+
+Blocks that only stand near are safe. Counted is only the block that is applied
+at that moment, alone, and its commit clears the count; so a death that comes
+from outside costs an innocent block one try if it hits that very moment, and
+`attempts` of them in a row would have to hit the same one. Tries that the store
+cut short are one try, as long as their task lives.
 """
 
 from __future__ import annotations
@@ -23,6 +36,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pystorm.exceptions import StormWentAwayError
 from streamparse import Bolt
 
 from bolts.saving import Owned, Saver
@@ -40,17 +54,17 @@ from wattstorm.metering.partition import Partition, Rules
 from wattstorm.metering.register import Register
 from wattstorm.settings import Settings
 from wattstorm.shipped import check_code
-from wattstorm.store.commit import PartitionStore
-from wattstorm.store.connection import Connection
+from wattstorm.store.commit import Fence, PartitionStore
+from wattstorm.store.connection import connected
 from wattstorm.store.log import Entry, Log
 from wattstorm.store.snapshots import SnapshotDir
 from wattstorm.store.workers import Presence
-from wattstorm.tuples import BatchRef, task_index
+from wattstorm.tuples import BatchRef, CheckedEmits, task_index
 
 REPLAY_ENTRIES = 64
 
 
-class MinibatchBolt(Bolt):
+class MinibatchBolt(CheckedEmits, Bolt):
     """See the module. Subclasses say what a batch does, in `apply` and `commit`."""
 
     auto_ack = False
@@ -62,9 +76,7 @@ class MinibatchBolt(Bolt):
         directory = Path(self.settings.data.directory)
         self.register = Register.open(directory / "register")
         self.rules = Rules.from_settings(self.settings)
-        self.connection = Connection(
-            conf["wattstorm.store_url"], timeout_s=self.settings.store.timeout_s
-        )
+        self.connection = connected(self.settings, conf["wattstorm.store_url"])
         self.log_store = Log(self.connection, self.settings.store.prefix)
         self.presence = Presence(
             self.connection, self.settings.store.prefix, conf, self.component_name,
@@ -80,13 +92,15 @@ class MinibatchBolt(Bolt):
 
     def process(self, tup: Any) -> None:
         batch = BatchRef(*tup.values)
-        done = self.guarded(batch.partition, lambda: self.run_batch(batch))
+        done = self.guarded(batch.partition, lambda: self.run_batch(batch), tup)
         (self.ack if done else self.fail)(tup)
         if done and (own := self.owned.get(batch.partition)) is not None:
             self.guarded(batch.partition, lambda: self.saver.save_if_due(own))
 
-    def guarded(self, partition: int, work: Callable[[], bool | None]) -> bool | None:
-        """`work()`; None if the contract or the store said no. Nothing tentative stays then."""
+    def guarded(
+        self, partition: int, work: Callable[[], bool | None], tup: Any = None
+    ) -> bool | None:
+        """`work()`; None if it failed. Nothing tentative stays then."""
         try:
             done = work()
         except (FencedOff, FenceMoved, LogGap) as error:
@@ -101,22 +115,38 @@ class MinibatchBolt(Bolt):
             if own is not None and own.doubt is None:
                 own.state.undo()
             return None
+        except (MemoryError, StormWentAwayError):
+            raise
+        except Exception as error:
+            # The process may serve other partitions; this one is taken again, and counted.
+            self.owned.pop(partition, None)
+            self.logger.exception("partition %d is dropped: %s", partition, error)
+            self.raise_exception(error, tup)  # its "sync" is no more than a sign of life to a bolt
+            return None
         self.down = False
         return done
 
     def run_batch(self, batch: BatchRef) -> bool:
         """True if all of the batch is in the sums now."""
         own = self.own(batch.partition)
-        fence = own.state.position
-        if batch.last <= fence:
+        if batch.last <= own.state.position:
             self.still_there(own)
             return True
-        if batch.first > fence + 1:
+        if batch.first > own.state.position + 1:
             return False
-        entries = self.fetch(batch.partition, fence + 1, batch.last)
+        while own.state.position < batch.last:
+            self.run_range(own, own.state.position + 1 if own.cautious else batch.last)
+        own.cautious = False
+        return True
+
+    def run_range(self, own: Owned, last: int) -> None:
+        """The entries after the fence, up to `last`, in one commit."""
+        fence = own.state.position
+        entries = self.fetch(own.number, fence + 1, last)
+        poison = self.begin_try(own, last) if own.cautious else ""
         try:
-            commit = self.apply(own, entries)
-            own.doubt = batch.last
+            commit = self.poison(own, entries[0], poison) if poison else self.apply(own, entries)
+            own.doubt = last
             self.commit(own, fence, entries, commit)
         except StoreUnreachable:
             raise  # in doubt: the fence is asked before anything else
@@ -127,7 +157,17 @@ class MinibatchBolt(Bolt):
         self.keep(own)
         own.unsaved_bytes += sum(len(entry.data) for entry in entries)
         self.announce(own)
-        return True
+
+    def begin_try(self, own: Owned, position: int) -> str:
+        """Count that the block is tried; why it is not to be, if so."""
+        may, tries = own.store.try_block(own.token, position, self.settings.batch.attempts)
+        if may:
+            return ""
+        self.logger.error(
+            "partition %d: block %d failed its bolt %d times and goes to the dead letters",
+            own.number, position, tries,
+        )  # fmt: skip
+        return f"tried {tries} times, each time its bolt failed or died before the commit"
 
     def keep(self, own: Owned) -> None:
         """The commit is known: what was tentative stands."""
@@ -136,6 +176,10 @@ class MinibatchBolt(Bolt):
 
     def apply(self, own: Owned, entries: list[Entry]) -> Any:
         """Apply entries to `own.state`, tentatively; what `commit` needs."""
+        raise NotImplementedError
+
+    def poison(self, own: Owned, entry: Entry, what: str) -> Any:
+        """Pass an entry without applying it; what `commit` needs to set it aside."""
         raise NotImplementedError
 
     def commit(self, own: Owned, fence: int, entries: list[Entry], commit: Any) -> None:
@@ -169,9 +213,11 @@ class MinibatchBolt(Bolt):
         snapshots = SnapshotDir(self.state_directory, partition)
         state = self.restored(partition, snapshots, fence.position)
         usable = [p for p in snapshots.positions() if p <= state.position]
-        state = self.replayed(state, fence.position, fence.highest)
+        state = self.replayed(state, fence)
         now = time.monotonic()
-        return Owned(store, fence.token, state, snapshots, [(p, now) for p in usable])
+        cautious = fence.takes > 1 or fence.tries > 0
+        saved = [(p, now) for p in usable]
+        return Owned(store, fence.token, state, snapshots, saved, cautious=cautious)
 
     def restored(self, partition: int, snapshots: SnapshotDir, fence: int) -> Partition:
         """The newest usable snapshot's state, or an empty one."""
@@ -184,18 +230,21 @@ class MinibatchBolt(Bolt):
                 bound = int(found[1]["position"]) - 1
         return Partition(partition, self.register, self.rules)
 
-    def replayed(self, state: Partition, fence: int, highest: int) -> Partition:
+    def replayed(self, state: Partition, fence: Fence) -> Partition:
         """The state, brought to the fence out of the log; nothing is committed again."""
-        while state.position < fence:
-            last = min(fence, state.position + REPLAY_ENTRIES)
+        while state.position < fence.position:
+            last = min(fence.position, state.position + REPLAY_ENTRIES)
             try:
                 entries = self.fetch(state.number, state.position + 1, last)
             except LogGap as gap:
                 if self.log_store.status(state.number).first <= state.position + 1:
                     raise
-                return self.without_memory(state.number, fence, highest, gap)
+                return self.without_memory(state.number, fence.position, fence.highest, gap)
             for entry in entries:
-                apply_entry(state, entry)
+                if entry.position in fence.poisoned:
+                    state.refuse(entry.position)
+                else:
+                    apply_entry(state, entry)
             state.keep()
         return state
 

@@ -23,16 +23,16 @@ from wattstorm.metering.register import Register
 from wattstorm.settings import Settings
 from wattstorm.shipped import check_code
 from wattstorm.store.commit import PartitionStore
-from wattstorm.store.connection import Connection
+from wattstorm.store.connection import connected
 from wattstorm.store.provisional import Provisional
 from wattstorm.store.results import Partials, ResultStore
 from wattstorm.store.workers import Presence
-from wattstorm.tuples import task_index
+from wattstorm.tuples import CheckedEmits, task_index
 
 SLOTS_AT_ONCE = 96
 
 
-class PublishBolt(Bolt):
+class PublishBolt(CheckedEmits, Bolt):
     """Publishes the dirty slots of the partitions it is told of; on a tick, of all."""
 
     auto_ack = False
@@ -43,9 +43,7 @@ class PublishBolt(Bolt):
         self.register = Register.open(Path(self.settings.data.directory) / "register")
         self.rules = Rules.from_settings(self.settings)
         self.scopes = Scopes(self.register, self.settings.stream.scopes)
-        self.connection = Connection(
-            conf["wattstorm.store_url"], timeout_s=self.settings.store.timeout_s
-        )
+        self.connection = connected(self.settings, conf["wattstorm.store_url"])
         prefix = self.settings.store.prefix
         self.results = ResultStore(
             self.connection, prefix, expire_days=self.settings.results.expire_days

@@ -46,6 +46,8 @@ class Owned:
     trimmed: int = 0
     doubt: int | None = None
     """Last position of a batch whose commit was not answered."""
+    cautious: bool = False
+    """The next batch is run one block at a time: see `bolts.minibatch`."""
 
     @property
     def number(self) -> int:

@@ -23,10 +23,10 @@ from wattstorm.metering.register import Register
 from wattstorm.settings import Settings
 from wattstorm.shipped import check_code
 from wattstorm.store.commit import PartitionStore
-from wattstorm.store.connection import Connection
+from wattstorm.store.connection import connected
 from wattstorm.store.log import Log
 from wattstorm.store.workers import Presence
-from wattstorm.tuples import BATCH_FIELDS, BatchRef, checked, task_index
+from wattstorm.tuples import BATCH_FIELDS, BatchRef, CheckedEmits, task_index
 
 IDLE_S = (0.0, 0.001, 0.001, 0.002)
 QUIET_POLLS, QUIET_S = 500, 0.01
@@ -58,7 +58,7 @@ class _Plan:
         self.next = None
 
 
-class ReadingsSpout(Spout):
+class ReadingsSpout(CheckedEmits, Spout):
     """Emits (partition, first, last, attempt) for the partitions p with p % tasks == its index."""
 
     outputs = BATCH_FIELDS
@@ -69,9 +69,7 @@ class ReadingsSpout(Spout):
         index, tasks = task_index(context)
         register = Register.open(Path(settings.data.directory) / "register")
         self._max_blocks, self._pending = settings.batch.max_blocks, settings.batch.pending
-        self._connection = Connection(
-            conf["wattstorm.store_url"], timeout_s=settings.store.timeout_s
-        )
+        self._connection = connected(settings, conf["wattstorm.store_url"])
         self._log = Log(self._connection, settings.store.prefix)
         self._presence = Presence(
             self._connection, settings.store.prefix, conf, self.component_name, index
@@ -143,7 +141,7 @@ class ReadingsSpout(Spout):
                     plan.heard_at = time.monotonic()
                 plan.pending[batch.tuple_id] = batch
                 plan.next = last + 1
-                self.emit(checked(batch), tup_id=batch.tuple_id)
+                self.emit(batch, tup_id=batch.tuple_id)
                 emitted = True
         return emitted
 

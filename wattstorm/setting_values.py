@@ -144,6 +144,11 @@ def store_url(value: str, name: str) -> None:
         )
 
 
+def absolute_path(value: str, name: str) -> None:
+    if value and not Path(value).is_absolute():
+        raise UsageError(f"{name} is {value!r}", "it must be a path that begins with /, or empty")
+
+
 def key_prefix(value: str, name: str) -> None:
     # No ':' and no '{}': they are ours, to part keys and to mark a Redis Cluster's hash tag.
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", value):

@@ -6,8 +6,8 @@ The TOML file is `wattstorm.toml` in the working directory, or the one named by
 `--config` or WATTSTORM_CONFIG; its tables are the sections below. A variable
 WATTSTORM_SECTION_NAME sets one value (a list separated by commas); REDIS_URL
 sets `store.url` unless WATTSTORM_STORE_URL does. The store's password may stand
-in the URL or in WATTSTORM_STORE_PASSWORD; it never enters `to_conf`, which
-Storm stores and shows in clear.
+in the file `store.password_file`, in the URL or in WATTSTORM_STORE_PASSWORD; it
+never enters `to_conf`, which Storm stores and shows in clear.
 
 >>> settings = Settings.load(environ={"WATTSTORM_STREAM_SLOT_MINUTES": "15"})
 >>> settings.stream.slot_minutes, settings.origins["stream.slot_minutes"]
@@ -61,9 +61,15 @@ class Data:
 class Store:
     url: str = setting(
         "",
-        "the Redis or Valkey to use: redis://, rediss:// (TLS) or unix://; empty: the embedded one",
+        "the Redis or Valkey to use: redis://, rediss:// (TLS) or unix://; empty: the embedded "
+        "one. TLS takes files: ?ssl_ca_certs=…&ssl_certfile=…&ssl_keyfile=…",
         check=values.store_url,
         secret=True,
+    )
+    password_file: str = setting(
+        "",
+        "a file with the password of store.url, on every node; read at each connect",
+        check=values.absolute_path,
     )
     prefix: str = setting(
         "wattstorm", "what every key in the store begins with", check=values.key_prefix
@@ -116,6 +122,13 @@ class Log:
 class Batch:
     max_blocks: int = setting(16, "blocks in one batch, at most", low=1, high=4096)
     pending: int = setting(4, "batches in flight in one partition, at most", low=1, high=1024)
+    attempts: int = setting(
+        5,
+        "how often a block that makes its bolt fail or die is tried before it goes to the "
+        "dead letters",
+        low=1,
+        high=1000,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

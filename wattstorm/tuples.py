@@ -1,8 +1,8 @@
 """What travels between spout and bolts: references, never readings.
 
 pystorm's serializer logs and swallows what JSON cannot carry (a numpy integer,
-NaN, bytes), and the input is acked all the same: a silent loss. So every emit
-passes through `checked`.
+NaN, bytes), and the input is acked all the same: a silent loss. So every spout
+and bolt begins with `CheckedEmits`, whose `emit` raises instead.
 """
 
 from __future__ import annotations
@@ -35,6 +35,29 @@ CHANGED_FIELDS = ["partition", "fence"]
 """A commit moved the partition's fence: its dirty slots want publishing."""
 
 
+class CheckedEmits:
+    """Goes before Spout or Bolt among a component's bases; nothing is sent if `emit` raises."""
+
+    def emit(self, tup: Any, **how: Any) -> Any:
+        """pystorm's `emit`, all but the values by name; EmitError for what would not arrive."""
+        if not isinstance(tup, list | tuple):
+            raise EmitError(f"a tuple is {tup!r} ({type(tup).__name__})", "emit a list or a tuple")
+        anchors = how.get("anchors")
+        named = {name: how.get(name) for name in ("tup_id", "stream")}
+        named |= {f"anchor {i}": getattr(a, "id", a) for i, a in enumerate(anchors or ())}
+        for name, value in named.items():
+            given = value is not None or name.startswith("anchor")
+            if given and not (type(value) is str and _carried(value)):
+                raise EmitError(f"{name} of a tuple is {value!r} ({type(value).__name__})", _NAMES)
+        task = how.get("direct_task")
+        if task is not None and not (type(task) is int and _carried(task)):
+            raise EmitError(f"direct_task of a tuple is {task!r} ({type(task).__name__})")
+        return super().emit(checked(tup), **how)  # type: ignore[misc]
+
+
+_NAMES = "ids and streams are text, as pystorm gave it"
+
+
 def checked(values: tuple[Any, ...] | list[Any]) -> list[Any]:
     """The values as a list that JSON carries unchanged, or EmitError naming the one it cannot."""
     for position, value in enumerate(values):
@@ -53,7 +76,9 @@ def _carried(value: Any) -> bool:
         return value.isascii() or not any("\ud800" <= c <= "\udfff" for c in value)
     if type(value) is list:
         return all(map(_carried, value))
-    return value is None or type(value) in (int, bool)
+    if type(value) is int:
+        return -(1 << 63) <= value < 1 << 63  # Storm's JSON reads a long, or ends the worker
+    return value is None or type(value) is bool
 
 
 def task_index(context: dict[str, Any]) -> tuple[int, int]:

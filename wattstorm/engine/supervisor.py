@@ -30,7 +30,7 @@ from wattstorm.errors import EngineError, StoreError
 from wattstorm.metering.register import Register
 from wattstorm.setting_values import split_password
 from wattstorm.settings import PASSWORD_VARIABLE, Settings
-from wattstorm.store.connection import Connection
+from wattstorm.store.connection import Connection, connected
 from wattstorm.store.workers import heartbeats
 
 LOOK_S = 0.05
@@ -80,11 +80,7 @@ class Engine:
         """
         routes_of(load_topology(self.topology).specs)
         register = Register.open(Path(self.settings.data.directory) / "register")
-        with Connection(
-            self.store_url,
-            timeout_s=self.settings.store.timeout_s,
-            prefix=self.settings.store.prefix,
-        ) as connection:
+        with connected(self.settings, self.store_url) as connection:
             connection.check()
             watch = Watch(connection, self.settings, register)
             if not take_over:

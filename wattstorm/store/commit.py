@@ -19,7 +19,7 @@ from wattstorm.store.keys import partition_keys, slot_member
 from wattstorm.store.log import PRODUCER_LIFETIME_S
 from wattstorm.store.scripts import Argument, Script
 
-_ACQUIRE, _COMMIT = Script("acquire"), Script("commit")
+_ACQUIRE, _TRY, _COMMIT = Script("acquire"), Script("try_block"), Script("commit")
 Counts = Mapping[str, int]
 KEEP_DEAD: Final = 10_000
 
@@ -27,13 +27,19 @@ KEEP_DEAD: Final = 10_000
 @dataclass(frozen=True, slots=True)
 class Fence:
     """position: last one in the sums (0: none); token: its owner's ("": nobody's);
-    highest: newest slot accepted (-1: none); birth_us: when its owner was born."""
+    highest: newest slot accepted (-1: none); birth_us: when its owner was born;
+    takes: how often the partition was taken since the fence last moved; tries: how
+    often the block after the fence was tried alone; poisoned (told by `acquire`
+    only): positions in the log that were passed without being applied."""
 
     position: int
     token: str
     highest: int
     epoch: int = 0
     birth_us: int = 0
+    takes: int = 0
+    tries: int = 0
+    poisoned: frozenset[int] = frozenset()
 
 
 class PartitionStore:
@@ -52,24 +58,42 @@ class PartitionStore:
         """
         nonce = secrets.token_hex(8)
         answer = _ACQUIRE.run(
-            self.connection, "take a partition", [self.keys.fence], [birth_us, nonce]
-        )
+            self.connection, "take a partition", [self.keys.fence, self.keys.poison],
+            [birth_us, nonce],
+        )  # fmt: skip
         if not answer[0]:
             raise FencedOff(self.partition, f"born at {birth_us} µs", answer[1].decode())
-        _, position, token, highest, epoch = answer
-        return Fence(int(position), token.decode(), int(highest), epoch, birth_us)
+        _, position, token, highest, epoch, takes, tries, poisoned = answer
+        return Fence(
+            int(position), token.decode(), int(highest), epoch, birth_us, takes, int(tries),
+            frozenset(map(int, poisoned)),
+        )  # fmt: skip
 
     def fence(self) -> Fence:
         """The fence as it stands."""
-        names = ("position", "owner", "highest", "epoch", "birth")
+        names = ("position", "owner", "highest", "epoch", "birth", "takes", "tries")
         found: list[Any] = self.connection.run(
             "read a fence", lambda: self.connection.redis.hmget(self.keys.fence, names)
         )
-        position, owner, highest, epoch, birth = found
+        position, owner, highest, epoch, birth, takes, tries = found
         return Fence(
             int(position or 0), (owner or b"").decode(), int(highest or -1),
-            int(epoch or 0), int(birth or 0),
+            int(epoch or 0), int(birth or 0), int(takes or 0), int(tries or 0),
         )  # fmt: skip
+
+    def try_block(self, token: str, position: int, attempts: int) -> tuple[bool, int]:
+        """Before the block after the fence is tried alone: (it may be, how often it was begun).
+
+        False, and nothing is counted, once it was begun `attempts` times; what one
+        token begins again counts once. FencedOff, FenceMoved: as for `commit`.
+        """
+        arguments: list[Argument] = [token, position, attempts]
+        said, value = _TRY.run(self.connection, "try a block", [self.keys.fence], arguments)
+        if said == b"owner":
+            raise FencedOff(self.partition, token, value.decode())
+        if said == b"moved":
+            raise FenceMoved(self.partition, position - 1, int(value))
+        return said == b"try", int(value)
 
     def commit(
         self,
@@ -84,19 +108,21 @@ class PartitionStore:
         by_day: Mapping[int, Counts] | None = None,
         by_producer: Mapping[str, Counts] | None = None,
         dead: Sequence[DeadLetter] = (),
+        poisoned: int = 0,
     ) -> None:
         """Move the fence from `expected` to `position` and apply the rest with it.
 
         committed_bytes: bytes of the entries expected+1 … position; partials:
         (channel, slot) → absolute sums; audit, by_day, by_producer: counts to
-        add. FencedOff or FenceMoved: nothing was written. StoreUnreachable: it
-        may have been; `fence` tells.
+        add; poisoned: a position that is passed unapplied (0: none). FencedOff or
+        FenceMoved: nothing was written. StoreUnreachable: it may have been; `fence` tells.
         """
         days, names = by_day or {}, by_producer or {}
         keys = [*self._keys(), *map(self.keys.audit_day, days)]
         keys += map(self.keys.audit_producer, names)
         arguments: list[Argument] = [token, expected, position, committed_bytes, highest]
         arguments += [self.keep_dead, len(partials or {}), len(dead), len(days) + len(names)]
+        arguments.append(poisoned)
         for (channel, slot), sums in (partials or {}).items():
             arguments += (slot_member(channel, slot), sums)
         for letter in dead:
@@ -116,7 +142,7 @@ class PartitionStore:
 
     def _keys(self) -> list[str]:
         k = self.keys
-        return [k.fence, k.partials, k.dirty, k.audit, k.head, k.dead]
+        return [k.fence, k.partials, k.dirty, k.audit, k.head, k.dead, k.poison]
 
     def audit(self) -> dict[str, int]:
         return self._counts(self.keys.audit)

@@ -37,6 +37,7 @@ from wattstorm.settings import PASSWORD_VARIABLE, Settings
 from wattstorm.store.binary import MINIMUM, REMEDY
 from wattstorm.store.durable import DurableProbe
 from wattstorm.store.faults import translated
+from wattstorm.store.passwords import PasswordFile
 from wattstorm.store.server import EmbeddedServer
 
 T = TypeVar("T")
@@ -76,7 +77,10 @@ class StoreInfo:
 class Connection:
     """A pool of connections to one store; safe to share between threads.
 
-    The password may stand in the URL, else it is taken from WATTSTORM_STORE_PASSWORD.
+    The password is read from `password_file` if one is named, at each connect; else
+    it stands in the URL, else in WATTSTORM_STORE_PASSWORD. The file comes first because
+    it alone can change under a running process, and so that a worker, which gets what
+    stood in the URL by the environment, decides as its supervisor does.
     `prefix` is what the keys that this class itself writes begin with.
     """
 
@@ -87,6 +91,7 @@ class Connection:
         timeout_s: float = 5.0,
         user: str | None = None,
         password: str | None = None,
+        password_file: str = "",
         prefix: str = "wattstorm",
     ) -> None:
         check_url(url or "(empty)", "store.url")
@@ -108,6 +113,11 @@ class Connection:
                 maint_notifications_config=MaintNotificationsConfig(enabled=False),
                 **{key: value for key, value in given.items() if value},
             )
+            if password_file:
+                options = self._pool.connection_kwargs
+                options.pop("password", None)
+                user = options.pop("username", None)
+                options["credential_provider"] = PasswordFile(password_file, user)
             # Not connected, only built: an option that redis-py does not know fails here.
             self._pool.connection_class(**self._pool.connection_kwargs)
         except (ValueError, TypeError, redis.RedisError) as error:
@@ -215,6 +225,14 @@ class Connection:
         self._pool.disconnect(inuse_connections=False)
 
 
+def connected(settings: Settings, url: str) -> Connection:
+    """A connection to `url` as the settings say: `store.url`, or the embedded store's address."""
+    store = settings.store
+    # The embedded store asks for no password, and refuses who brings one.
+    file = store.password_file if store.url else ""
+    return Connection(url, timeout_s=store.timeout_s, password_file=file, prefix=store.prefix)
+
+
 @contextlib.contextmanager
 def open_connection(settings: Settings) -> Iterator[Connection]:
     """A checked connection to `store.url`, or to the embedded store, held meanwhile."""
@@ -222,9 +240,7 @@ def open_connection(settings: Settings) -> Iterator[Connection]:
         url = settings.store.url
         if not url:
             url = stack.enter_context(EmbeddedServer(settings.data.directory)).url
-        connection = stack.enter_context(
-            Connection(url, timeout_s=settings.store.timeout_s, prefix=settings.store.prefix)
-        )
+        connection = stack.enter_context(connected(settings, url))
         connection.check()
         yield connection
 

@@ -31,8 +31,16 @@ _RULES: tuple[tuple[str, type[StoreError], str], ...] = (
     ("READONLY", StoreReadOnly, "it is a replica: set store.url to its primary"),
     ("MISCONF", StoreReadOnly, "free its disk; its own log says what failed"),
     ("NOREPLICAS", StoreReadOnly, "bring its replicas back, or lower min-replicas-to-write"),
-    ("NOAUTH", StoreRefused, "it wants a password: in store.url or WATTSTORM_STORE_PASSWORD"),
-    ("WRONGPASS", StoreRefused, "check user and password in store.url, WATTSTORM_STORE_PASSWORD"),
+    (
+        "NOAUTH",
+        StoreRefused,
+        "it wants a password: store.password_file, or in store.url or WATTSTORM_STORE_PASSWORD",
+    ),
+    (
+        "WRONGPASS",
+        StoreRefused,
+        "check user and password: store.password_file, store.url, WATTSTORM_STORE_PASSWORD",
+    ),
     ("NOPERM", StoreRefused, "give the user that right: ACL SETUSER <user> +<command> ~<keys>"),
     ("LOADING", StoreUnreachable, "it is loading its data, wait"),
     ("MASTERDOWN", StoreUnreachable, "it is a replica cut off from its primary"),
@@ -99,6 +107,12 @@ def _connection_error(error: redis.RedisError, action: str, address: str, said: 
                 "rediss:// needs a server with TLS; name its authority with "
                 "?ssl_ca_certs=/path/to/ca.pem, and your certificate if it asks for one with "
                 "&ssl_certfile=…&ssl_keyfile=…",
+            )
+        over_tls = urlsplit(address).scheme == "rediss"
+        if over_tls and isinstance(cause, FileNotFoundError | PermissionError):
+            return StoreRefused(
+                f"cannot {action}: a file that {address} names cannot be read: {cause.strerror}",
+                "ssl_ca_certs, ssl_certfile and ssl_keyfile must be on every node",
             )
         if isinstance(cause, PermissionError):
             return StoreRefused(

@@ -231,8 +231,9 @@ class Log:
         """
         keys = self._keys(partition)
         status, value = _TRIM.run(
-            self.connection, "trim the log", [keys.fence, keys.head, keys.log], [token, position]
-        )
+            self.connection, "trim the log", [keys.fence, keys.head, keys.log, keys.poison],
+            [token, position],
+        )  # fmt: skip
         if status == b"owner":
             raise FencedOff(partition, token, value.decode())
         if status == b"moved":

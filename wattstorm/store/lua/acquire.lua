@@ -1,13 +1,17 @@
 -- A task takes a partition: the epoch rises, every older token is worth nothing from here on.
--- KEYS: fence   ARGV: birth of the task (µs, the store's clock), nonce
--- Returns {1, position, token, highest, epoch} or {0, owner}.
+-- KEYS: fence, poison   ARGV: birth of the task (µs, the store's clock), nonce
+-- Returns {1, position, token, highest, epoch, takes, tries, poisoned positions} or {0, owner}.
+-- takes counts how often this was done since the fence last moved: whoever dies over a block
+-- leaves it higher.
 -- HDEL first: a write that full memory does not refuse lets those behind it pass, and only a
 -- stream that runs on can make room.
 redis.call('HDEL', KEYS[1], '')
-local fence = redis.call('HMGET', KEYS[1], 'position', 'owner', 'birth', 'highest')
+local fence = redis.call('HMGET', KEYS[1], 'position', 'owner', 'birth', 'highest', 'tries')
 if fence[3] and tonumber(fence[3]) > tonumber(ARGV[1]) then return {0, fence[2]} end
 local epoch = redis.call('HINCRBY', KEYS[1], 'epoch', 1)
 local token = string.format('%.0f', epoch) .. ':' .. ARGV[2]
 redis.call('HSET', KEYS[1], 'owner', token, 'birth', ARGV[1],
   'position', fence[1] or '0', 'highest', fence[4] or '-1')
-return {1, fence[1] or '0', token, fence[4] or '-1', epoch}
+local takes = redis.call('HINCRBY', KEYS[1], 'takes', 1)
+return {1, fence[1] or '0', token, fence[4] or '-1', epoch, takes, fence[5] or '0',
+  redis.call('ZRANGE', KEYS[2], 0, -1)}

@@ -1,9 +1,10 @@
 -- One batch: sums, dirty slots, counters, dead letters and the fence, all or nothing.
--- KEYS: fence, partials, dirty, audit, head, dead, then one hash of counters a group
--- ARGV: token, expected, position, bytes, highest, dead letters kept, P, D, G, then
+-- KEYS: fence, partials, dirty, audit, head, dead, poison, then one hash of counters a group
+-- ARGV: token, expected, position, bytes, highest, dead letters kept, P, D, G,
+--   position that is poison (or 0), then
 --   P x (slot, sums), D x (reason, position, count, bytes, what),
 --   (G + 1) x (lifetime in s or 0, n, n x (counter, n)): the first group is KEYS[4],
---   group i > 1 is KEYS[5 + i].
+--   group i > 1 is KEYS[6 + i].
 -- Returns {'ok'}, {'owner', who} or {'moved', position}. Checks first, writes after.
 local fence = redis.call('HMGET', KEYS[1], 'owner', 'position', 'highest')
 if fence[1] ~= ARGV[1] then return {'owner', fence[1] or 'nobody'} end
@@ -12,7 +13,7 @@ redis.call('HDEL', KEYS[1], '')  -- see acquire: full memory must not stop a com
 
 local CHUNK = 1000  -- arguments of one call; Lua's stack ends near 8,000
 local position = ARGV[3]
-local at, P, D, G = 10, tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local at, P, D, G = 11, tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local stop = at + 2 * P
 while at < stop do
   local upto = math.min(at + CHUNK, stop) - 1
@@ -42,7 +43,7 @@ if D > 0 then
 end
 
 for group = 0, G do
-  local key = group == 0 and KEYS[4] or KEYS[6 + group]
+  local key = group == 0 and KEYS[4] or KEYS[7 + group]
   local lifetime, n = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
   at = at + 2
   for _ = 1, n do
@@ -54,6 +55,9 @@ end
 
 local highest = tonumber(fence[3] or -1)
 if tonumber(ARGV[5]) > highest then redis.call('HSET', KEYS[1], 'highest', ARGV[5]) end
-redis.call('HSET', KEYS[1], 'position', position)
+redis.call('HSET', KEYS[1], 'position', position, 'takes', '0')
+redis.call('HDEL', KEYS[1], 'trying', 'tries', 'trier')
+-- Whoever brings the state up to the fence out of the log must not try it again.
+if ARGV[10] ~= '0' then redis.call('ZADD', KEYS[7], ARGV[10], ARGV[10]) end
 redis.call('HINCRBY', KEYS[5], 'committed', ARGV[4])
 return {'ok'}

@@ -1,5 +1,5 @@
 -- Remove the entries up to a position, never one beyond the fence.
--- KEYS: fence, head, log   ARGV: token, position
+-- KEYS: fence, head, log, poison   ARGV: token, position
 -- Returns {'ok', first position left}, {'owner', who} or {'moved', fence}.
 local fence = redis.call('HMGET', KEYS[1], 'owner', 'position')
 if fence[1] ~= ARGV[1] then return {'owner', fence[1] or 'nobody'} end
@@ -11,6 +11,7 @@ local last = redis.call('XREVRANGE', KEYS[3], ARGV[2] .. '-0', '-', 'COUNT', 1)[
 if not last then return {'ok', first} end
 first = string.format('%.0f', position + 1)
 redis.call('XTRIM', KEYS[3], 'MINID', first .. '-0')
+redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', ARGV[2])
 -- Every entry says how many bytes were appended up to and with it.
 redis.call('HSET', KEYS[2], 'first', first, 'trimmed', last[2][6])
 return {'ok', tonumber(first)}

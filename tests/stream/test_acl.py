@@ -1,0 +1,134 @@
+"""The users of deploy/redis/users.acl.sample: each has the rights for its job, and no other."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import wattstorm
+from tests.servers import TestServer, binaries
+from tests.stream.test_chaos import Feeding
+from tests.stream.town import Town, a_stream, a_town, assert_exact, drained, wait_until
+from wattstorm.engine.watch import Watch
+from wattstorm.errors import StoreRefused
+from wattstorm.readers.results import Results
+from wattstorm.store.binary import probe
+from wattstorm.store.commit import PartitionStore
+from wattstorm.store.connection import Connection
+from wattstorm.store.deadletters import DeadLetters
+from wattstorm.store.intake import Intake, RefusedRow
+from wattstorm.store.log import Log
+from wattstorm.store.producer import Producer
+
+SAMPLE = Path(wattstorm.__file__).parents[1] / "deploy" / "redis" / "users.acl.sample"
+P0 = "{wattstorm:p0}"
+
+
+@pytest.fixture(params=sorted(binaries()))
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TestServer]:
+    """A server with the sample's users, an administrator for the test, and a foreign key."""
+    users = tmp_path / "users.acl"
+    binary = binaries()[request.param]
+    found = probe(binary)
+    text = SAMPLE.read_text()
+    if found is None or found.version < (7, 2):
+        text = text.replace(" +waitaof", "").replace(" +client|setinfo", "")
+    users.write_text(text + "user admin on >admin ~* &* +@all\n")
+    with TestServer(tmp_path / "redis", binary=binary, tcp=True, aclfile=str(users)) as server:
+        yield server
+
+
+def of(server: TestServer, user: str) -> Connection:
+    password = user if user == "admin" else f"change-me-{user}"
+    return Connection(f"redis://{user}@127.0.0.1:{server.port}/0", password=password)
+
+
+def refused(connection: Connection, *command: str) -> bool:
+    try:
+        connection.run("try", lambda: connection.redis.execute_command(*command))
+    except StoreRefused:
+        return True
+    return False
+
+
+def test_the_engine_a_producer_and_a_reader_do_their_work(
+    server: TestServer, tmp_path: Path, running: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From an empty store to published results, and nothing was refused on the way."""
+    url = f"redis://engine@127.0.0.1:{server.port}/0"
+    monkeypatch.setenv("WATTSTORM_STORE_PASSWORD", "change-me-engine")
+    town = a_town(tmp_path, url, 300, 100, snapshot__every_s=1.0)
+    stream = a_stream(1, 300, 48)
+    running(town)
+    with of(server, "producer") as connection:
+        Watch(connection, town.settings, town.register).introduce()
+        log = Log(connection, "wattstorm")
+        with Producer(log, "town", town.partitions, backlog_bytes=1 << 24) as producer:
+            blocks = Feeding(town, stream, 500, 0).blocks
+            for i, block in enumerate(blocks):
+                if i == len(blocks) // 2:
+                    producer.flush()
+                    time.sleep(3)  # a snapshot before, and one after: then the log is trimmed
+                producer.send(block)
+        assert PartitionStore(connection, "wattstorm", 0).audit_producer("town") is not None
+        row = RefusedRow("unreadable", "june.csv:7", "x")
+        Intake(connection, "wattstorm").record(1, {"unreadable": 1}, [row])
+    with town.connect() as connection:
+        wait_until(lambda: drained(town, connection), 60, "the log to be drained")
+    monkeypatch.setenv("WATTSTORM_STORE_PASSWORD", "change-me-reader")
+    reader = Town(tmp_path, url.replace("engine", "reader"), town.register, town.options)
+    with Results.open(reader.settings) as results:
+        assert results.national().total_wh > 0
+        assert results.health().dead_letters == 0
+        assert results.lag()
+        assert results.conservation().holds
+        list(DeadLetters(results.connection, "wattstorm").list(0))
+    monkeypatch.setenv("WATTSTORM_STORE_PASSWORD", "change-me-engine")
+    wait_until(lambda: trimmed(town), 60, "the log to be trimmed")
+    assert_exact(town, stream)
+    with of(server, "admin") as admin:
+        log_of_refusals = admin.redis.execute_command("ACL", "LOG")
+    assert log_of_refusals == []
+
+
+def trimmed(town: Town) -> bool:
+    with town.connect() as connection:
+        return all(head.first > 1 for head in town.log(connection).statuses(town.partitions))
+
+
+def test_each_user_is_refused_outside_of_its_job(server: TestServer) -> None:
+    """Keys of others, commands of others, and of the administrator."""
+    with of(server, "admin") as admin:
+        admin.redis.set("other:x", "1")
+        admin.redis.hset(f"{P0}:fence", "position", "0")
+    forbidden = {
+        "engine": [("SET", "other:x", "2"), ("GET", "other:x"), ("FLUSHALL",), ("KEYS", "*")],
+        "producer": [
+            ("HSET", f"{P0}:fence", "position", "9"), ("HGETALL", f"{P0}:fence"),
+            ("SET", f"{P0}:partials", "x"), ("DEL", f"{P0}:log"),
+            ("XTRIM", f"{P0}:log", "MAXLEN", "0"),
+            ("HSET", "{wattstorm:day:1}:curve:0:nation", "1", "{}"),
+            ("HSET", f"{P0}:audit:producer:a", "received", "1"), ("FLUSHALL",),
+            ("EVALSHA", "0" * 40, "1", f"{P0}:fence"),
+        ],
+        "reader": [
+            ("HSET", f"{P0}:fence", "position", "9"), ("SET", "wattstorm:x", "1"),
+            ("EVAL", "return 1", "0"), ("DEL", f"{P0}:log"), ("GET", "other:x"), ("FLUSHALL",),
+        ],
+    }  # fmt: skip
+    for user, commands in forbidden.items():
+        with of(server, user) as connection:
+            passed = [c for c in commands if not refused(connection, *c)]
+        assert passed == [], user
+    with Connection(f"redis://127.0.0.1:{server.port}/0") as nobody:
+        assert refused(nobody, "PING")
+
+
+def test_the_sample_grants_no_category(server: TestServer) -> None:
+    """Command by command, so that a newer server's commands are not granted with it."""
+    assert not re.search(r"\+@|allcommands|allkeys|nopass", SAMPLE.read_text())
