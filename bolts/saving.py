@@ -18,7 +18,7 @@ import numpy as np
 
 from wattstorm.errors import FencedOff, SnapshotError, StoreError
 from wattstorm.metering.partition import Partition
-from wattstorm.settings import Snapshot
+from wattstorm.setting_sections import Snapshot
 from wattstorm.store.commit import PartitionStore
 from wattstorm.store.log import Log
 from wattstorm.store.snapshots import SnapshotDir

@@ -1,13 +1,14 @@
-"""Every setting of wattstorm: its type, default, limits, one line of meaning, and its origin.
+"""Every setting of wattstorm, its value and its origin; `setting_sections` says what they are.
 
     default  <  wattstorm.toml  <  environment  <  command-line option
 
 The TOML file is `wattstorm.toml` in the working directory, or the one named by
-`--config` or WATTSTORM_CONFIG; its tables are the sections below. A variable
+`--config` or WATTSTORM_CONFIG; its tables are the sections. A variable
 WATTSTORM_SECTION_NAME sets one value (a list separated by commas); REDIS_URL
 sets `store.url` unless WATTSTORM_STORE_URL does. The store's password may stand
 in the file `store.password_file`, in the URL or in WATTSTORM_STORE_PASSWORD; it
-never enters `to_conf`, which Storm stores and shows in clear.
+never enters `to_conf`, which Storm stores and shows in clear. TLS takes its files
+from the URL: rediss://…?ssl_ca_certs=…&ssl_certfile=…&ssl_keyfile=….
 
 >>> settings = Settings.load(environ={"WATTSTORM_STREAM_SLOT_MINUTES": "15"})
 >>> settings.stream.slot_minutes, settings.origins["stream.slot_minutes"]
@@ -25,157 +26,26 @@ from typing import Any, NamedTuple
 
 from wattstorm import setting_values as values
 from wattstorm.errors import UsageError
-from wattstorm.setting_values import Limits, closest, mask_url, split_password
+from wattstorm.setting_sections import (
+    SECTIONS,
+    Batch,
+    Data,
+    DeadLetters,
+    Engine,
+    Log,
+    Results,
+    Snapshot,
+    Store,
+    Storm,
+    Stream,
+)
+from wattstorm.setting_values import closest, mask_url, split_password
 
 CONFIG_FILE = "wattstorm.toml"
-SCOPES = ("nation", "tariff", "region")
 ENV_PREFIX = "WATTSTORM_"
 PASSWORD_VARIABLE = "WATTSTORM_STORE_PASSWORD"
 # Variables with our prefix that are no setting.
 OTHER_VARIABLES = frozenset({"WATTSTORM_CONFIG", PASSWORD_VARIABLE})
-
-
-def setting(default: Any, description: str, **limits: Any) -> Any:
-    """A dataclass field that carries its one-line description and its `Limits`."""
-    metadata = {"description": description, "limits": Limits(**limits)}
-    if callable(default):
-        return field(default_factory=default, metadata=metadata)
-    return field(default=default, metadata=metadata)
-
-
-def default_directory() -> Path:
-    """The XDG base directory specification: a relative XDG_DATA_HOME is ignored."""
-    base = Path(os.environ.get("XDG_DATA_HOME", ""))
-    return (base if base.is_absolute() else Path.home() / ".local" / "share") / "wattstorm"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Data:
-    directory: Path = setting(  # noqa: RUF009 (a dataclass field, as all below)
-        default_directory,
-        "where the embedded store, the registers and the snapshots live",
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Store:
-    url: str = setting(
-        "",
-        "the Redis or Valkey to use: redis://, rediss:// (TLS) or unix://; empty: the embedded "
-        "one. TLS takes files: ?ssl_ca_certs=…&ssl_certfile=…&ssl_keyfile=…",
-        check=values.store_url,
-        secret=True,
-    )
-    password_file: str = setting(
-        "",
-        "a file with the password of store.url, on every node; read at each connect",
-        check=values.absolute_path,
-    )
-    prefix: str = setting(
-        "wattstorm", "what every key in the store begins with", check=values.key_prefix
-    )
-    timeout_s: float = setting(
-        5.0, "how long one call may wait for the store's answer", low=0.05, high=3600
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stream:
-    slot_minutes: int = setting(30, "length of a slot", choices=(10, 15, 30, 60))
-    time_zone: str = setting(
-        "Europe/Paris", "the zone whose midnights bound a local day", check=values.time_zone
-    )
-    open_days: int = setting(
-        3, "local days whose readings are taken: today and those before it", low=1, high=31
-    )
-    future_minutes: int = setting(
-        15, "how far ahead of the clock a slot may begin and still be taken", low=0, high=10_080
-    )
-    power_margin: float = setting(
-        1.2, "a reading above contracted power × slot × this is refused", low=1.0, high=100.0
-    )
-    final_coverage: float = setting(
-        0.99, "share of the expected meters from which a slot is final", low=0.0, high=1.0
-    )
-    deadline_hours: float = setting(
-        24.0, "hours after its end at which a slot is final whatever its coverage", low=0, high=744
-    )
-    scopes: tuple[str, ...] = setting(SCOPES, "what curves are summed by", choices=SCOPES)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Log:
-    backlog_mb: int = setting(
-        512, "what may wait uncommitted, in MB, over all partitions", low=1, high=1_048_576
-    )
-    when_full: str = setting(
-        "block",
-        "what a producer does at that bound: wait, or shed and count",
-        choices=("block", "shed"),
-    )
-    full_timeout_s: float = setting(
-        0.0, "how long a producer waits at that bound before it gives up; 0: for ever", low=0
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    max_blocks: int = setting(16, "blocks in one batch, at most", low=1, high=4096)
-    pending: int = setting(4, "batches in flight in one partition, at most", low=1, high=1024)
-    attempts: int = setting(
-        5,
-        "how often a block that makes its bolt fail or die is tried before it goes to the "
-        "dead letters",
-        low=1,
-        high=1000,
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Snapshot:
-    every_mb: int = setting(
-        256, "log read since the last snapshot, in MB, over all partitions", low=1, high=1_048_576
-    )
-    every_s: float = setting(30.0, "seconds between two snapshots of a task", low=0.1, high=86_400)
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeadLetters:
-    keep: int = setting(
-        10_000, "refused blocks and readings kept in one partition", low=0, high=10_000_000
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Results:
-    expire_days: int = setting(
-        400, "days that published results stay; 0: for ever", low=0, high=36_500
-    )
-    publish_ms: int = setting(
-        100, "time between two publications of a changed slot", low=1, high=60_000
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Engine:
-    workers: int = setting(0, "processes of the local engine; 0: one a core", low=0, high=1024)
-    topology: str = setting(
-        "topologies.load_curves:LoadCurves",
-        "the topology that is run, as module:Class",
-        check=values.topology,
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Storm:
-    name: str = setting(
-        "wattstorm", "what the topology is called on a cluster", check=values.key_prefix
-    )
-    workers: int = setting(1, "worker JVMs of the topology", low=1, high=1024)
-    spouts: int = setting(1, "tasks that read the log", low=1, high=1024)
-    aggregates: int = setting(
-        2, "tasks that check and sum, one core each; they share the partitions", low=1, high=4096
-    )
 
 
 class Row(NamedTuple):
@@ -259,21 +129,9 @@ class Settings:
         ]
 
 
-_SECTIONS: dict[str, type] = {
-    "data": Data,
-    "store": Store,
-    "stream": Stream,
-    "log": Log,
-    "batch": Batch,
-    "snapshot": Snapshot,
-    "dead_letters": DeadLetters,
-    "results": Results,
-    "engine": Engine,
-    "storm": Storm,
-}
 # "section.name" → its dataclass field (`type` is text: annotations are not evaluated).
 _SPECS: dict[str, Field[Any]] = {
-    f"{section}.{spec.name}": spec for section, kind in _SECTIONS.items() for spec in fields(kind)
+    f"{section}.{spec.name}": spec for section, kind in SECTIONS.items() for spec in fields(kind)
 }
 _VARIABLES = {ENV_PREFIX + name.replace(".", "_").upper(): name for name in _SPECS}
 
@@ -304,9 +162,9 @@ def _flat(tables: Mapping[str, Any], origin: str) -> dict[str, Any]:
     """Tables of values → "section.name" → value; what is no known table is refused."""
     found: dict[str, Any] = {}
     for section, table in tables.items():
-        if section not in _SECTIONS:
+        if section not in SECTIONS:
             raise UsageError(
-                f"{origin}: no section is called {section}", closest(section, _SECTIONS)
+                f"{origin}: no section is called {section}", closest(section, SECTIONS)
             )
         if not isinstance(table, Mapping):
             raise UsageError(
@@ -341,7 +199,7 @@ def _from_environment(environ: Mapping[str, str]) -> _Found:
     found: _Found = {}
     if environ.get("REDIS_URL"):
         found["store.url"] = (environ["REDIS_URL"], "environment REDIS_URL")
-    sections = tuple(f"{ENV_PREFIX}{section.upper()}_" for section in _SECTIONS)
+    sections = tuple(f"{ENV_PREFIX}{section.upper()}_" for section in SECTIONS)
     for variable, text in environ.items():
         name = _VARIABLES.get(variable)
         if name is not None:
@@ -362,7 +220,7 @@ def _default(spec: Field[Any]) -> Any:
 
 
 def _build(found: _Found) -> Settings:
-    sections: dict[str, dict[str, Any]] = {section: {} for section in _SECTIONS}
+    sections: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
     origins = {}
     for name, spec in _SPECS.items():
         value, origin = found.get(name) or (_default(spec), "default")
@@ -372,5 +230,5 @@ def _build(found: _Found) -> Settings:
             str(spec.type), value, spec.metadata["limits"], where
         )
         origins[name] = origin
-    built = {section: kind(**sections[section]) for section, kind in _SECTIONS.items()}
+    built = {section: kind(**sections[section]) for section, kind in SECTIONS.items()}
     return Settings(**built, origins=origins)
