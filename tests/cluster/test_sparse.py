@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,7 +33,6 @@ def test_sparse_submits_lists_and_kills_from_a_checkout(
     if builder == "prebuilt":
         write_jar(tmp_path / "topology.jar")
         jar = ["--local_jar_path", str(tmp_path / "topology.jar")]
-    start = time.time()
     here.names.append(NAME)
     said = sparse(
         here, "submit", "--name", "load_curves", "--override_name", NAME, "--inactive",
@@ -44,7 +42,6 @@ def test_sparse_submits_lists_and_kills_from_a_checkout(
     assert {f"name{NAME}", "statusINACTIVE"} <= columns(sparse(here, "list"))
     with here.nimbus() as nimbus:  # streamparse has no command for it
         nimbus.activate(NAME)
-    here.wait_running(since=start, timeout_s=60)
     stream = a_stream(9, 1_000, 48)
     feeding = Feeding(here.town, stream, 2_000)
     feeding.start()
