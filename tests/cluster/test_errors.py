@@ -37,5 +37,6 @@ def test_a_bolts_error_shows_in_nimbus_and_loses_nothing(
 
 def errors(here: Site) -> str:
     """What Nimbus knows of errors of the bolt, in one text."""
-    found = here.info("faulty").errors or {}
-    return "\n".join(error.error for error in found.get("aggregate", []))
+    with here.nimbus() as nimbus:
+        found = nimbus.errors(nimbus.topology("faulty").id)  # type: ignore[union-attr]
+    return "\n".join(error.error for component, error in found if component == "aggregate")
