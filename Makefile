@@ -49,7 +49,7 @@ $(VENV)/.made:
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.run: requirements/run.txt pyproject.toml | $(VENV)/.made
+$(VENV)/.run: requirements/run.txt requirements/worker.txt pyproject.toml | $(VENV)/.made
 	@echo 'installing what running needs (half a minute)'
 	@$(PIP) -r requirements/run.txt
 	@$(PIP) --no-deps --no-build-isolation -e .

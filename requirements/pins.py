@@ -29,7 +29,7 @@ def read_pins(path: Path) -> tuple[dict[str, str], list[str]]:
         if not line:
             continue
         if line.startswith("-r "):
-            below, faults = read_pins(Path(line[3:].strip()))
+            below, faults = read_pins(path.parent / line[3:].strip())
             wrong += faults + [f"{name}: pinned twice" for name in below.keys() & pins.keys()]
             pins |= below
             continue

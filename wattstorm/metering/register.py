@@ -13,6 +13,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +31,9 @@ from wattstorm.metering.register_arrays import (
     unpack,
 )
 from wattstorm.metering.register_build import merge
-from wattstorm.metering.register_rows import Rows, read_rows
+
+if TYPE_CHECKING:
+    from wattstorm.metering.register_rows import Rows
 
 __all__ = ["Columns", "Register"]
 
@@ -81,6 +84,9 @@ class Register:
         says what is known is ignored. partition_size: fixed by the first build.
         tariffs: the only names allowed. Any refusal leaves the directory as it was.
         """
+        # Only here: what Storm's workers import needs no polars.
+        from wattstorm.metering.register_rows import read_rows
+
         directory = Path(directory)
         if not sources:
             raise RegisterError("no source file", "give at least one .parquet or .csv file")

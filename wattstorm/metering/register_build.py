@@ -12,7 +12,7 @@ Rules, in the order they are applied:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,9 @@ from wattstorm.metering.register_arrays import (
     entries_at,
     unpack,
 )
-from wattstorm.metering.register_rows import Rows
+
+if TYPE_CHECKING:
+    from wattstorm.metering.register_rows import Rows
 
 Keys = npt.NDArray[np.int64]
 Entries = npt.NDArray[np.uint64]
