@@ -102,7 +102,19 @@ def _print(found: dict[str, Any]) -> None:
     dead = found["dead_letters"]
     out.print(f"refused    {dead['held']:,} letters held, {dead['dropped']:,} dropped at the bound")
     if found["workers"]:
-        names = ("worker", "pid", "state", "restarts", "acked", "failed", "pending", "alive")
+        every = (
+            "worker",
+            "pid",
+            "host",
+            "state",
+            "restarts",
+            "acked",
+            "failed",
+            "pending",
+            "alive",
+        )
+        # Storm's tasks and the local engine's workers do not say the same of themselves.
+        names = [name for name in every if any(name in worker for worker in found["workers"])]
         rows = [[worker.get(name, "") for name in names] for worker in found["workers"]]
         out.print()
         print(table([*(f">{n}" for n in names[:2]), *names[2:]], rows))

@@ -13,7 +13,7 @@ from wattstorm.cli.output import print_json, table
 from wattstorm.cluster import development
 from wattstorm.cluster.development import NIMBUS_PORT, Cluster
 from wattstorm.cluster.environment import default_cluster
-from wattstorm.cluster.home import storm_home
+from wattstorm.cluster.home import is_missing, storm_home
 from wattstorm.cluster.nimbus import Nimbus
 from wattstorm.errors import ClusterError
 from wattstorm.processes import is_alive
@@ -47,8 +47,8 @@ def up(
     configured, the embedded one is held as long as the cluster is up.
     """
     settings = settings_of(context)
-    if development.find(default_cluster()) is None:
-        say("looking for Storm; the first time it is fetched, which takes a minute")
+    if is_missing():
+        say("fetching Storm by Maven, once; this takes a minute")
     cluster = development.up(
         default_cluster(),
         storm_home(),

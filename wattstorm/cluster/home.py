@@ -43,7 +43,7 @@ def storm_home() -> StormHome:
     if given:
         directory = Path(given)
         return StormHome(directory, release_of(directory), find_java())
-    directory = cache_directory() / f"storm-{VERSION}"
+    directory = made_home()
     java = find_java()
     directory.parent.mkdir(parents=True, exist_ok=True)
     with (directory.parent / f"{directory.name}.lock").open("w") as lock:
@@ -51,6 +51,15 @@ def storm_home() -> StormHome:
         if not directory.exists():
             make_home(directory)
     return StormHome(directory, VERSION, java)
+
+
+def made_home() -> Path:
+    return cache_directory() / f"storm-{VERSION}"
+
+
+def is_missing() -> bool:
+    """Whether Storm has to be fetched first."""
+    return not os.environ.get("STORM_HOME") and not made_home().exists()
 
 
 def release_of(directory: Path) -> str:
