@@ -211,6 +211,7 @@ class MinibatchBolt(CheckedEmits, Bolt):
         store = PartitionStore(
             self.connection, self.settings.store.prefix, partition,
             keep_dead=self.settings.dead_letters.keep,
+            expire_days=self.settings.results.expire_days,
         )  # fmt: skip
         fence = store.acquire(self.birth_us)
         snapshots = SnapshotDir(self.state_directory, partition)
