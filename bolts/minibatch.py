@@ -83,7 +83,10 @@ class MinibatchBolt(CheckedEmits, Bolt):
             task_index(context)[0],
         )  # fmt: skip
         self.state_directory = directory / "state"
-        self.saver = Saver(self.settings.snapshot, self.register.partitions, self.log_store)
+        self.saver = Saver(
+            self.settings.snapshot, self.register.partitions, self.log_store,
+            self.settings.log.backlog_mb,
+        )  # fmt: skip
         self.owned: dict[int, Owned] = {}
         self.birth_us: int | None = None
         self.down = False
@@ -208,6 +211,7 @@ class MinibatchBolt(CheckedEmits, Bolt):
         store = PartitionStore(
             self.connection, self.settings.store.prefix, partition,
             keep_dead=self.settings.dead_letters.keep,
+            expire_days=self.settings.results.expire_days,
         )  # fmt: skip
         fence = store.acquire(self.birth_us)
         snapshots = SnapshotDir(self.state_directory, partition)

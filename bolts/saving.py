@@ -55,20 +55,29 @@ class Owned:
 
 
 class Saver:
-    """Saves the states of one task's partitions; `rules`: when."""
+    """Saves the states of one task's partitions; `rules`: when.
 
-    def __init__(self, rules: Snapshot, partitions: int, log: Log) -> None:
+    backlog_mb: a producer waits when four times its share of this is not trimmed yet.
+    Trimming needs two snapshots, and one that is begun only when everything is read has
+    no second one behind it. So whatever `snapshot.every_mb` says, half a share is enough
+    for a snapshot, and at a whole one it does not wait for its turn: with a batch (one
+    share at most) on top, two come before the four are full.
+    """
+
+    def __init__(self, rules: Snapshot, partitions: int, log: Log, backlog_mb: int) -> None:
         self.rules, self.log = rules, log
-        self.share = rules.every_mb * 1_000_000 / max(1, partitions)
+        self.share = min(rules.every_mb, backlog_mb / 2) * 1_000_000 / max(1, partitions)
+        self.most = backlog_mb * 1_000_000 / max(1, partitions)
         self._pool = ThreadPoolExecutor(1, "snapshot")
         self._running: tuple[Owned, int, float, Future[Any]] | None = None
         self._rest_until = 0.0
 
     def save_if_due(self, own: Owned) -> None:
         """Begin a snapshot if enough was read, or enough time passed, since the last one."""
-        self.collect()
+        urgent = own.unsaved_bytes >= self.most
+        self.collect(wait=urgent)
         now = time.monotonic()
-        if self._running is not None or now < self._rest_until:
+        if not urgent and (self._running is not None or now < self._rest_until):
             return
         old = now - own.tried_at >= self.rules.every_s and unsaved(own)
         if own.unsaved_bytes >= self.share or old:

@@ -61,6 +61,19 @@ def test_a_commit_changes_everything_at_once(server: TestServer) -> None:
     assert Log(connection, "w").status(3).committed == 100
 
 
+@pytest.mark.parametrize("days", [0, 3])
+def test_the_counters_of_a_day_live_as_long_as_its_results(
+    connection: Connection, days: int
+) -> None:
+    """Counted from their last change; those of the partition stay for ever."""
+    store = PartitionStore(connection, "w", 0, expire_days=days)
+    token = store.acquire(1).token
+    store.commit(token, 0, 1, **everything())
+    left = connection.redis.ttl(store.keys.audit_day(5))
+    assert days * 86_400 - 10 < left <= days * 86_400 if days else left == -1
+    assert connection.redis.ttl(store.keys.audit) == -1
+
+
 def test_the_highest_slot_never_falls(connection: Connection) -> None:
     """A batch of old readings leaves it."""
     store = PartitionStore(connection, "w", 0)

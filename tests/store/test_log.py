@@ -99,6 +99,19 @@ def test_a_block_larger_than_the_bound_is_taken_when_nothing_waits(
     assert log.append(0, "a", 2, b"x", 1).status == "full"
 
 
+def test_three_blocks_larger_than_the_bound_are_kept_before_the_log_is_full(
+    connection: Connection,
+) -> None:
+    """Trimming needs two snapshots, those two blocks: with fewer it would never come."""
+    log = Log(connection, "w", bound=10)
+    for number in (1, 2, 3):
+        assert log.append(0, "a", number, bytes(100), 1).status == "new"
+        token = commit_to(connection, number, 100)
+    assert log.append(0, "a", 4, bytes(100), 1).status == "full"
+    log.trim(0, 1, token)
+    assert log.append(0, "a", 4, bytes(100), 1).status == "new"
+
+
 def test_a_shed_block_is_counted_and_its_number_used(connection: Connection) -> None:
     """The next number is no gap."""
     log = Log(connection, "w", bound=10)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -69,11 +68,7 @@ def test_the_engine_a_producer_and_a_reader_do_their_work(
         Watch(connection, town.settings, town.register).introduce()
         log = Log(connection, "wattstorm")
         with Producer(log, "town", town.partitions, backlog_bytes=1 << 24) as producer:
-            blocks = Feeding(town, stream, 500, 0).blocks
-            for i, block in enumerate(blocks):
-                if i == len(blocks) // 2:
-                    producer.flush()
-                    time.sleep(3)  # a snapshot before, and one after: then the log is trimmed
+            for block in Feeding(town, stream, 500, 0).blocks:
                 producer.send(block)
         assert PartitionStore(connection, "wattstorm", 0).audit_producer("town") is not None
         row = RefusedRow("unreadable", "june.csv:7", "x")
@@ -89,16 +84,13 @@ def test_the_engine_a_producer_and_a_reader_do_their_work(
         assert results.conservation().holds
         list(DeadLetters(results.connection, "wattstorm").list(0))
     monkeypatch.setenv("WATTSTORM_STORE_PASSWORD", "change-me-engine")
-    wait_until(lambda: trimmed(town), 60, "the log to be trimmed")
+    with town.connect() as connection:
+        token = town.stores(connection)[0].acquire(connection.server_time_us()).token
+        assert town.log(connection).trim(0, 1, token) == 2
     assert_exact(town, stream)
     with of(server, "admin") as admin:
         log_of_refusals = admin.redis.execute_command("ACL", "LOG")
     assert log_of_refusals == []
-
-
-def trimmed(town: Town) -> bool:
-    with town.connect() as connection:
-        return all(head.first > 1 for head in town.log(connection).statuses(town.partitions))
 
 
 def test_each_user_is_refused_outside_of_its_job(server: TestServer) -> None:

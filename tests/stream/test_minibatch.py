@@ -90,6 +90,16 @@ def test_a_batch_is_applied_once_however_often_it_comes(town: Town) -> None:
     assert counts(town)["received"] == 20
 
 
+def test_counters_of_a_day_expire_as_results_are_set_to(town: Town) -> None:
+    """`results.expire_days`, from the settings to the store."""
+    town.options["results.expire_days"] = 2
+    append(town, 0, [block(0)])
+    assert started(AggregateBolt, town).give(0, 1, 1, 1) == "ack"
+    with town.connect() as connection:
+        (key,) = connection.redis.keys("{wattstorm:p0}:audit:day:*")
+        assert 2 * 86_400 - 10 < connection.redis.ttl(key) <= 2 * 86_400
+
+
 def test_a_batch_that_overlaps_the_fence_applies_only_what_is_new(town: Town) -> None:
     """A spout that was replaced may cut the log at other places."""
     append(town, 0, [block(i) for i in range(4)])

@@ -43,11 +43,22 @@ class Fence:
 
 
 class PartitionStore:
-    """One partition's fence and sums. `keep_dead`: dead letters kept at most."""
+    """One partition's fence and sums.
+
+    keep_dead: dead letters kept at most; expire_days: days that the counters of a
+    UTC day stay after they last changed, as results do (0: for ever).
+    """
 
     def __init__(
-        self, connection: Connection, prefix: str, partition: int, *, keep_dead: int = KEEP_DEAD
+        self,
+        connection: Connection,
+        prefix: str,
+        partition: int,
+        *,
+        keep_dead: int = KEEP_DEAD,
+        expire_days: int = 0,
     ) -> None:
+        self.day_lifetime_s = expire_days * 86_400
         self.connection, self.partition, self.keep_dead = connection, partition, keep_dead
         self.keys = partition_keys(prefix, partition)
 
@@ -127,7 +138,7 @@ class PartitionStore:
             arguments += (slot_member(channel, slot), sums)
         for letter in dead:
             arguments += (letter.reason, letter.position, letter.count, letter.data, letter.what)
-        groups = [(0, audit or {}), *((0, counts) for counts in days.values())]
+        groups = [(0, audit or {}), *((self.day_lifetime_s, counts) for counts in days.values())]
         groups += [(PRODUCER_LIFETIME_S, counts) for counts in names.values()]
         for lifetime, counts in groups:
             nonzero = {name: int(n) for name, n in counts.items() if n}

@@ -24,8 +24,10 @@ local size, bound = #ARGV[2], tonumber(ARGV[4])
 local waiting, kept = appended - tonumber(head[3] or 0), appended - tonumber(head[4] or 0)
 local mark = ARGV[1] .. ' ' .. session
 -- What waits for nobody is always taken, or a block above the bound would wait for ever.
+-- And three of a size are always kept: the log is trimmed behind the older of two snapshots,
+-- which need two blocks between them and one that follows.
 if bound > 0 and ((waiting > 0 and waiting + size > bound)
-    or (kept > 0 and kept + size > 4 * bound)) then
+    or (kept > 2 * size and kept + size > 4 * bound)) then
   if ARGV[5] ~= '1' then return {'full', 0, last} end
   -- Shed: the number is used up, so that those behind it are no gap.
   redis.call('SET', KEYS[3], mark, 'EX', ARGV[7])
