@@ -14,8 +14,8 @@ from spouts.readings import ReadingsSpout
 def needs(memory_mb: int, core_percent: int, **config: Any) -> dict[str, Any]:
     """A component's configuration: what one task of it takes, for Storm's resource-aware scheduler.
 
-    Python is memory off Storm's heap; the figures are those of `bench.storm` with some room. Where
-    a task holds more than a partition of 550,000 meters, it takes 100 MB more for each.
+    Python is memory off Storm's heap. A task that sums is meant to hold one partition of 550,000
+    meters, by `bench.memory`; each one more takes 230 MB (docs/operate.md).
     """
     return {
         "topology.component.resources.offheap.memory.mb": memory_mb,
@@ -34,7 +34,7 @@ class LoadCurves(Topology):
     aggregate = AggregateBolt.spec(
         inputs={readings: Grouping.fields("partition")},
         par=2,
-        config=needs(320, 90, **TICK),
+        config=needs(540, 90, **TICK),
     )
     publish = PublishBolt.spec(
         inputs={aggregate: Grouping.LOCAL_OR_SHUFFLE},
