@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(540, method="signal")]
 
 KILLS = {"readings": 4, "aggregate": 5, "worker": 4, "supervisor": 3, "nimbus": 3, "store": 3}
 RESUMED_S = 40
-MESSAGE_TIMEOUT_S = 8
+MESSAGE_TIMEOUT_S = 5
 """What was in flight to a dead worker is sent anew after this, at most twice this."""
 
 
