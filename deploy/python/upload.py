@@ -14,6 +14,7 @@ from pathlib import Path
 
 from thriftpy2.protocol import TBinaryProtocolFactory
 from thriftpy2.rpc import client_context
+from thriftpy2.thrift import TException
 from thriftpy2.transport import TFramedTransportFactory
 
 CHUNK = 300_000
@@ -50,7 +51,13 @@ def main(words: list[str]) -> int:
         print("usage: upload.py NIMBUS:PORT ARCHIVE.tar.gz", file=sys.stderr)
         return 2
     host, _, port = words[0].partition(":")
-    print(upload(host, int(port or 6627), Path(words[1])))
+    try:
+        print(upload(host, int(port or 6627), Path(words[1])))
+    except (OSError, TException) as error:
+        why = getattr(error, "message", "") or error
+        remedy = "check the file and that a Nimbus answers there, then run this again"
+        print(f"upload.py: {words[1]} to {words[0]}: {why}; {remedy}", file=sys.stderr)
+        return 1
     return 0
 
 
