@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from wattstorm.metering import idindex
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.integers(0, 10**14 - 1) | st.integers(0, 300), min_size=1, max_size=900),
     st.lists(st.integers(0, 300), max_size=600),

@@ -59,7 +59,7 @@ def state(store: DayStore) -> list[Any]:
     return [held, store.sum_wh.tolist(), store.sum_n.tolist(), store.revisions.tolist()]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(blocks_of_readings(), min_size=1, max_size=5))
 def test_compiled_and_numpy_kernels_give_equal_results(stream: list[Columns]) -> None:
     """Same outcomes, counts, sums and held values for any readings, valid or not."""
@@ -76,7 +76,7 @@ def test_compiled_and_numpy_kernels_give_equal_results(stream: list[Columns]) ->
     assert compiled.changes() == plain.changes()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(blocks_of_readings(), min_size=1, max_size=4),
     st.lists(blocks_of_readings(), min_size=1, max_size=4),

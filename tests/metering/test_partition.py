@@ -84,7 +84,7 @@ def by_tariff(scopes: Scopes, changes: dict[tuple[int, int], SlotSums]) -> dict[
     return out
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(0, 2**31), st.integers(1, 1200), st.data())
 def test_any_arrival_order_gives_the_recomputed_sums(
     register: Register, seed: int, n: int, data: st.DataObject

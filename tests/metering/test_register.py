@@ -70,7 +70,7 @@ builds = st.lists(
 PROBES = [-1, *range(11), 19_999, 20_000, LAST_DAY - 1, LAST_DAY, LAST_DAY + 10_000]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(builds, st.sampled_from([".csv", ".parquet"]))
 def test_a_register_says_what_a_dictionary_says(
     parts: list[list[tuple[int, int, tuple[str, str, int, bool]]]], kind: str

@@ -171,6 +171,7 @@ def _write_settings(cluster: Cluster) -> None:
         "nimbus.thrift.port": cluster.nimbus_port,
         "storm.local.hostname": HOST,
         "storm.log4j2.conf.dir": "log4j2",
+        "storm.metricstore.rocksdb.location": str(cluster.directory / "metrics"),
         "storm.workers.artifacts.dir": str(cluster.logs / "workers"),
         "worker.heap.memory.mb": 256,
         "worker.childopts": "-Xmx%HEAP-MEM%m -Djava.net.preferIPv4Stack=true",
