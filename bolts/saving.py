@@ -112,9 +112,13 @@ class Saver:
         self._rest_until = time.monotonic() + REST * (time.monotonic() - begun)
 
     def trim(self, own: Owned) -> None:
-        """Remove the log behind the older snapshot, once its fence is on disk for sure."""
+        """Remove the log behind the older snapshot, once its fence is on disk for sure.
+
+        A lone one serves when it reflects all there is: a log that is full takes nothing more,
+        so there would never be a second one.
+        """
         self.collect()
-        if len(own.saved) < 2:
+        if not own.saved or (len(own.saved) < 2 and unsaved(own)):
             return
         position, when = own.saved[0]
         if position > own.trimmed and time.monotonic() - when >= DURABLE_S:

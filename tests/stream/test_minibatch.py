@@ -232,6 +232,30 @@ def test_the_log_is_trimmed_behind_the_older_snapshot_only(
         assert [entry.position for entry in log.read(0, 3, 6)] == [3, 4, 5, 6]
 
 
+def test_a_lone_snapshot_of_all_there_is_trims_a_log_that_may_be_full(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else nothing more could come, and never a second snapshot."""
+    monkeypatch.setattr(saving, "DURABLE_S", 0.0)
+    append(town, 0, [block(i) for i in range(3)])
+    bolt = started(AggregateBolt, town)
+    assert bolt.give(0, 1, 2, 1) == "ack"
+    snapshot(bolt)
+    assert bolt.give(0, 3, 3, 1) == "ack"
+    with town.connect() as connection:
+        bolt.tick()
+        assert town.log(connection).status(0).first == 1, "the third block is in no snapshot"
+        later = started(AggregateBolt, town)
+        assert later.give(0, 3, 3, 1) == "ack"
+        later.component.stop()
+        final = started(AggregateBolt, town)
+        assert final.give(0, 3, 3, 1) == "ack"
+        final.component.owned[0].saved = final.component.owned[0].saved[-1:]
+        final.tick()
+        assert town.log(connection).status(0).first == 4
+    assert counts(town)["received"] == 30
+
+
 def test_without_snapshot_and_log_the_summed_slots_are_closed(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:

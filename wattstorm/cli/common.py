@@ -15,7 +15,7 @@ import typer
 from wattstorm.errors import WattstormError
 from wattstorm.metering.register import Register
 from wattstorm.settings import Settings
-from wattstorm.store.connection import Connection
+from wattstorm.store.connection import Connection, connected
 from wattstorm.store.server import EmbeddedServer
 
 
@@ -54,9 +54,7 @@ def open_store(settings: Settings) -> Iterator[Store]:
         if not url:
             server = stack.enter_context(EmbeddedServer(settings.data.directory))
             url = server.url
-        connection = stack.enter_context(
-            Connection(url, timeout_s=settings.store.timeout_s, prefix=settings.store.prefix)
-        )
+        connection = stack.enter_context(connected(settings, url))
         for warning in connection.check().warnings:
             say(f"warning: {warning}")
         yield Store(connection, url, server)
