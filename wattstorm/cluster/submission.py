@@ -51,7 +51,8 @@ STORM: dict[str, Any] = {
     # What Java holds of a task is a queue of references; the tasks themselves are declared by
     # the topology.
     "topology.component.resources.onheap.memory.mb": 64,
-    "topology.worker.max.heap.size.mb": 512,
+    # Nimbus refuses a topology with a task that takes more than this, on heap and off it together.
+    "topology.worker.max.heap.size.mb": 1024,
 }
 
 
