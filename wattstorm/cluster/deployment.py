@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from wattstorm.cluster.environment import Environment
@@ -68,7 +69,7 @@ class Deployment:
         with Nimbus(host, port) as nimbus:
             yield nimbus
 
-    @property
+    @cached_property
     def watch(self) -> Watch:
         return Watch(self.connection, self.settings, self.register)
 
