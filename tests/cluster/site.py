@@ -49,16 +49,11 @@ class Site:
         *,
         workers: int = 1,
         topology: str = DEFAULT_TOPOLOGY,
-        **storm: Any,
     ) -> float:
-        """Submit and wait until every task has told that it runs; the seconds that it took.
-
-        `storm`: settings of the topology, with _ for a dot: message_timeout_secs.
-        """
+        """Submit and wait until every task has told that it runs; the seconds that it took."""
         start = time.time()
         environment = Environment("test", {"nimbus": self.cluster.nimbus, "use_virtualenv": False})
         options = topology_options(self.town.settings, self.server.url, workers=workers)
-        options |= {f"topology.{key.replace('_', '.')}": value for key, value in storm.items()}
         self.names.append(name)
         submit(environment, options, name=name, tasks=TASKS, topology=topology)
         self.wait_running(since=start, timeout_s=60)

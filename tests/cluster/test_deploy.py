@@ -84,6 +84,10 @@ def test_deployed_watched_and_drained_from_the_command_line(
     assert counts["aggregate"]["tasks"] == 3
     assert len([w for w in status["workers"] if w["alive"]]) == 5
     assert "storm      wattstorm-" in shell("status", "--env", "here")
+    shell("deactivate", "--env", "here")
+    assert " INACTIVE, up" in shell("status", "--env", "here")
+    shell("activate", "--env", "here")
+    assert " ACTIVE, up" in shell("status", "--env", "here")
     assert "0 blocks wait" in shell("undeploy", "--env", "here", "--drain")
     here.names.remove("wattstorm")
     assert_nothing_left(here)

@@ -19,8 +19,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(540, method="signal")]
 
 KILLS = {"readings": 4, "aggregate": 5, "worker": 4, "supervisor": 3, "nimbus": 3, "store": 3}
 RESUMED_S = 40
-MESSAGE_TIMEOUT_S = 5
-"""What was in flight to a dead worker is sent anew after this, at most twice this."""
 
 
 def test_the_cluster_survives_22_kills_at_random_moments(site: Callable[..., Site]) -> None:
@@ -30,8 +28,8 @@ def test_the_cluster_survives_22_kills_at_random_moments(site: Callable[..., Sit
     here = site(14_000, 2_400, snapshot__every_s=1.0)
     stream = a_stream(5, 14_000, 144)
     assert len(stream) >= 2_000_000
-    here.submit("mortal", workers=2, message_timeout_secs=MESSAGE_TIMEOUT_S)
-    feeding = Feeding(here.town, stream, 3_000, seconds=300, garbage=40)
+    here.submit("mortal", workers=2)
+    feeding = Feeding(here.town, stream, 3_000, seconds=360, garbage=40)
     feeding.start()
     for what in order:
         time.sleep(rng.uniform(0.0, 2.0))

@@ -14,6 +14,7 @@ import typer
 from wattstorm.cli.common import open_register, open_store, say, settings_of
 from wattstorm.cluster.deployment import START_S, Deployment
 from wattstorm.cluster.environment import LOCAL, environment
+from wattstorm.cluster.nimbus import Nimbus
 from wattstorm.errors import ClusterError
 from wattstorm.settings import Settings
 
@@ -100,3 +101,31 @@ def undeploy(
     settings = settings_of(context, storm__name=name)
     with deployment_of(env, project, settings) as deployment:
         deployment.stop(drain=drain, now=now)
+
+
+def deactivate(
+    context: typer.Context, env: Env = LOCAL, name: Name = None, project: Project = Path()
+) -> None:
+    """\b
+    wattstorm deactivate --env production
+
+    Ask the spouts for nothing more; what is under way is committed, the log keeps what comes.
+    """
+    _nimbus(env, project, settings_of(context, storm__name=name), "deactivate")
+
+
+def activate(
+    context: typer.Context, env: Env = LOCAL, name: Name = None, project: Project = Path()
+) -> None:
+    """\b
+    wattstorm activate --env production
+
+    Let a deactivated topology go on, from the fences.
+    """
+    _nimbus(env, project, settings_of(context, storm__name=name), "activate")
+
+
+def _nimbus(env: str, project: Path, settings: Settings, what: str) -> None:
+    with Nimbus(*environment(env, project).nimbus) as nimbus:
+        getattr(nimbus, what)(settings.storm.name)
+    say(f"{what}d  {settings.storm.name}")

@@ -49,6 +49,8 @@ app.command("dead", short_help="What was refused, and why.")(deadletters.dead)
 app.command("doctor", short_help="What is missing, and what to do about it.")(doctor.doctor)
 app.command("deploy", short_help="The stream on a Storm cluster.")(deploy.deploy)
 app.command("undeploy", short_help="End it there; nothing is lost.")(deploy.undeploy)
+app.command("deactivate", short_help="Pause it there; the log keeps what comes.")(deploy.deactivate)
+app.command("activate", short_help="Let it go on.")(deploy.activate)
 app.add_typer(storm.app, name="storm", short_help="A Storm cluster on this machine, for trials.")
 app.add_typer(config.app, name="config", short_help="The settings in force: show.")
 
