@@ -13,7 +13,9 @@
     │   ├── SlotError                      a time off the grid, or a grid that no calendar fits
     │   ├── RegisterError                  a meter register that must not be built or opened
     │   ├── IngestError                    an input file that cannot be read at all
-    │   └── SnapshotError                  a snapshot that is damaged or of another version
+    │   ├── SnapshotError                  a snapshot that is damaged or of another version
+    │   ├── TrainingError                  homes that no generator can be fitted on
+    │   └── ArtefactError                  a fitted model that is damaged or of another version
     └── StreamError                    1   the transactional contract says no
         ├── FencedOff                      another task owns the partition now
         ├── FenceMoved                     the fence is not where this task left it
@@ -101,6 +103,14 @@ class IngestError(DataError):
 
 
 class SnapshotError(DataError):
+    pass
+
+
+class TrainingError(DataError):
+    pass
+
+
+class ArtefactError(DataError):
     pass
 
 

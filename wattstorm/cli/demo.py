@@ -15,7 +15,7 @@ import typer
 
 from wattstorm.cli.common import open_store, register_directory
 from wattstorm.cli.ingest import send
-from wattstorm.cli.meter_files import Wanted
+from wattstorm.metering.meter_files import Wanted
 from wattstorm.cli.output import console, energy, table
 from wattstorm.cli.results import print_head
 from wattstorm.cli.run import StoreKeeper

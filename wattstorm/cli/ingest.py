@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from wattstorm.cli.common import Store, open_register, open_store, say, settings_of
 from wattstorm.cli.loading import Loading
-from wattstorm.cli.meter_files import Wanted, read_files
+from wattstorm.metering.meter_files import Wanted, read_files
 from wattstorm.engine.watch import Watch
 from wattstorm.errors import UsageError
 from wattstorm.metering.block import MAX_READINGS, Channel

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from wattstorm.cli.meter_files import RAW
+from wattstorm.metering.meter_files import RAW
 from wattstorm.metering import block as blocks
 from wattstorm.metering.checks import Outcome
 from wattstorm.metering.register import Register

@@ -1,0 +1,1 @@
+"""The generator (see docs to come)."""

@@ -1,0 +1,83 @@
+"""From a model to what the kernels read: tables, days, and who the meters are."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from generator import chain, donors, kernels
+from generator.driver import Driver
+from generator.habits import kind_of, season_of
+from generator.model import Model
+
+SPREAD: Final = 0.12
+"""Sd of the logarithm of a new home's scale."""
+MOST: Final = 0.5
+"""Largest weight of a new home's partner: the home it moves like is always the larger part."""
+
+
+class People(NamedTuple):
+    """Who meters are: home and partner int32[n], weight of the partner and scale float64[n]."""
+
+    homes: npt.NDArray[np.int32]
+    partners: npt.NDArray[np.int32]
+    weights: npt.NDArray[np.float64]
+    scales: npt.NDArray[np.float64]
+
+
+def people(model: Model, seed: int, meters: npt.NDArray[np.int64]) -> People:
+    """New homes: blends of a home with one of those most alike, scaled."""
+    n = len(meters)
+    out = People(np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n), np.empty(n))
+    kernels.draw_people(seed, meters, model.near, SPREAD, MOST, *out)
+    return out
+
+
+def twins(model: Model, meters: npt.NDArray[np.int64]) -> People:
+    """The training homes themselves: meter m is home m modulo their number."""
+    homes = (meters % model.homes).astype(np.int32)
+    return People(homes, homes, np.zeros(len(homes)), np.ones(len(homes)))
+
+
+def training_driver(model: Model) -> dict[int, float]:
+    """Day number → common driver found in the training data."""
+    return {int(day): float(value) for day, value in model.card.get("driver", {}).items()}
+
+
+def days_of(
+    model: Model, days: npt.NDArray[np.int64], driver: Driver | None = None
+) -> kernels.Days:
+    """Days with what the calendar and the common driver say of them and of those around."""
+    numbers = np.asarray(days, np.int64)
+    chosen = driver or Driver(known=training_driver(model))
+    around = numbers[:, None] + np.array([-1, 0, 1])
+    values = chosen.values(around).reshape(-1, 3)
+    return kernels.Days(numbers, kind_of(numbers), season_of(numbers), values)
+
+
+def tables_of(model: Model) -> kernels.Tables:
+    """The model's arrays as the kernels read them (float64, lists of lenders joined)."""
+    bounds, marks, number = donors.lists(
+        model.block_list, model.marks, model.near, model.donors
+    )
+    wide = np.float64
+    return kernels.Tables(
+        rows_of=model.rows_of,
+        quantiles=model.quantiles.astype(wide),
+        targets=model.targets,
+        off=model.off.astype(wide),
+        mixing=model.mixing.astype(wide),
+        shares=model.shares.astype(wide),
+        driven=model.driven.astype(wide),
+        seam=model.seam.astype(wide),
+        factors=model.factors.astype(wide),
+        blocks=model.blocks,
+        bounds=bounds,
+        marks=marks,
+        number=number,
+        habit=model.habit.astype(wide) / 127,
+        move_class=model.move_class,
+        moves=chain.alias(model.chain_odds),
+    )
