@@ -27,7 +27,7 @@ Ints = npt.NDArray[np.int64]
 
 MARKS: Final = 5
 NEAR: Final = 8
-ENOUGH: Final = 40
+ENOUGH: Final = 16
 """Blocks of a kind and quarter from which a home needs no other home's."""
 _PER_HOME: Final = 1500  # working-day and weekend blocks kept of a home, at most
 

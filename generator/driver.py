@@ -19,7 +19,7 @@ from wattstorm.errors import UsageError
 
 HEATING_C: Final = 15.0
 COOLING_C: Final = 24.0
-_WEEKS, _DAYS = 0.35, 0.45
+_WEIGH: Final = states.weights([0.35, 0.45])
 _NORM_DAYS: Final = 29
 _DEGREES: Final = 3.0
 
@@ -48,7 +48,7 @@ class Driver:
 def generated(seed: int, day: int) -> float:
     """The driver of a day when nobody gives one."""
     key = np.uint64((seed * 0x9E3779B97F4A7C15 + 0xD71E) & 0xFFFFFFFFFFFFFFFF)
-    return float(states.own_part(key, day, states.DRIVER, _WEEKS, _DAYS))
+    return float(states.own_part(key, day, states.DRIVER, _WEIGH))
 
 
 def from_temperatures(

@@ -21,6 +21,7 @@ Say = Callable[[str], None]
 _OWN: Final = 20.0
 """Days at which a home's own correlations count as much as those of all homes together."""
 _OWN_SHARES: Final = 0.8
+_FORGOTTEN: Final = 0.08  # a smaller share of memory is none: draws that change nothing
 _LEAD: Final = 3  # components whose memory is each home's own
 
 
@@ -118,7 +119,7 @@ def _shares(components: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         for j in range(_LEAD):
             own = np.array(states.fit_shares(components[h, :, j]))
             out[h, j] = _OWN_SHARES * own + (1 - _OWN_SHARES) * general[j]
-    return out
+    return np.asarray(np.where(out < _FORGOTTEN, 0.0, out))
 
 
 def _driver(

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from generator.noise import draw, meter_key, mix, uniform
+from generator.noise import draw, meter_key, mix, normal, uniform
 from generator.ranks import BELOW, FINE_SHIFT, KNOT_START, KNOT_STEPS
-from generator.states import COMPONENT, OFF, PARTS, SEAM, own_part, phi
+from generator.states import COMPONENT, OFF, PARTS, SEAM, own_part, phi, three_days, weights
 
 # purposes of draws, beside those of `states`
 JITTER, PICK, MOVE = 0, 500, 600
@@ -25,9 +25,13 @@ _24, _MASK24 = np.uint64(24), np.uint64(0xFFFFFF)
 _40 = np.uint64(40)
 _RANKS = 65536.0
 
-WEIGH_ENTRY, WEIGH_MEAN, WEIGH_BASE, WEIGH_END = 2.0, 1.0, 0.3, 2.0
+WEIGH_ENTRY, WEIGH_MEAN, WEIGH_BASE, WEIGH_END = (
+    np.int32(6), np.int32(3), np.int32(1), np.int32(6),
+)  # fmt: skip
 """What a unit of rank counts when a block is chosen: its entry, halves' means, base, and end."""
 CANDIDATES = 24
+OFF_WEIGH = weights([0.7, 0.25])
+"""Off days come in runs: of their state nearly all is remembered."""
 WINDOW_LEAST, WINDOW_SHARE = 10, 0.15
 
 
@@ -39,13 +43,13 @@ class Tables(NamedTuple):
     targets: npt.NDArray[np.uint8]
     off: npt.NDArray[np.float64]
     mixing: npt.NDArray[np.float64]
-    shares: npt.NDArray[np.float64]
+    weigh: npt.NDArray[np.float64]
     driven: npt.NDArray[np.float64]
     seam: npt.NDArray[np.float64]
     factors: npt.NDArray[np.float64]
     blocks: npt.NDArray[np.uint8]
     bounds: npt.NDArray[np.int32]
-    marks: npt.NDArray[np.uint8]
+    marks: npt.NDArray[np.int32]
     number: npt.NDArray[np.int32]
     habit: npt.NDArray[np.float64]
     move_class: npt.NDArray[np.int32]
@@ -65,18 +69,12 @@ class Days(NamedTuple):
 
 
 @njit(cache=True, inline="always")
-def _fullness(key, day, home, driver, tables):  # type: ignore[no-untyped-def]
-    """First component of a day's state: how full it is."""
-    driven = tables.driven[home]
-    own = own_part(key, day, COMPONENT, tables.shares[home, 0, 0], tables.shares[home, 0, 1])
-    return driven * driver + np.sqrt(1.0 - driven * driven) * own
+def _seam(key, day, both, tables):  # type: ignore[no-untyped-def]
+    """Rank × 256 of the last slot before `day`: drawn alone, so that both days know it.
 
-
-@njit(cache=True, inline="always")
-def _seam(key, day, full_before, full, tables):  # type: ignore[no-untyped-def]
-    """Rank × 256 of the last slot before `day`: drawn alone, so that both days know it."""
-    own = np.sqrt(tables.seam[1]) * own_part(key, day, SEAM, 0.0, 0.0)
-    return phi(tables.seam[0] * (full_before + full) + own) * 256.0
+    both: how full the two days are, added.
+    """
+    return phi(tables.seam[0] * both + tables.seam[1] * normal(draw(key, day, SEAM))) * 256.0
 
 
 @njit(cache=True, nogil=True)
@@ -86,7 +84,7 @@ def _targets(key, day, home, row, kind, full, tables, z, out):  # type: ignore[n
     for a in range(PARTS):
         z[a] = mixing[a, 0] * full
     for j in range(1, PARTS):
-        x = own_part(key, day, COMPONENT + j, tables.shares[home, j, 0], tables.shares[home, j, 1])
+        x = own_part(key, day, COMPONENT + j, tables.weigh[home, j])
         for a in range(PARTS):
             z[a] += mixing[a, j] * x
     last = tables.targets.shape[3] - 1
@@ -98,46 +96,53 @@ def _targets(key, day, home, row, kind, full, tables, z, out):  # type: ignore[n
 
 
 @njit(cache=True, nogil=True)
-def _choose(bits, start, stop, t1, t2, base, now, end, closing, marks):  # type: ignore[no-untyped-def]
-    """Place in the list [start, stop) of the block that fits best, of CANDIDATES near its mean."""
+def _choose(bits, start, stop, t1, t2, base, now, end, closing, marks, cost):  # type: ignore[no-untyped-def]
+    """Place in the list [start, stop) of the block that fits best.
+
+    The list is in order of the blocks' means. Of the stretch around the mean that is wanted,
+    CANDIDATES that follow each other are compared, from a place drawn by chance; one loop
+    without branches, in whole numbers, which compiles to vector instructions.
+    """
     low, high, mean = start, stop, t1 + t2
     while low < high:
-        middle = (low + high) // 2
-        if np.float64(marks[middle, 0]) + np.float64(marks[middle, 1]) < mean:
+        middle = (low + high) >> 1
+        if marks[0, middle] + marks[1, middle] < mean:
             low = middle + 1
         else:
             high = middle
     half = max(WINDOW_LEAST, np.int64((stop - start) * WINDOW_SHARE))
     left, right = max(low - half, start), min(low + half, stop)
-    width = np.uint64(right - left)
-    best, least = left, 1e30
-    for c in range(CANDIDATES):
-        if c & 3 == 0:
-            bits = mix(bits + np.uint64(c))
-        pick = left + np.int64(((bits & _MASK16) * width) >> _16)
-        bits >>= _16
-        mark = marks[pick]
-        cost = WEIGH_ENTRY * abs(np.float64(mark[2]) - now)
-        cost += WEIGH_MEAN * (abs(np.float64(mark[0]) - t1) + abs(np.float64(mark[1]) - t2))
-        cost += WEIGH_BASE * abs(np.float64(mark[3]) - base)
-        if closing:
-            cost += WEIGH_END * abs(np.float64(mark[4]) - end)
-        if cost < least:
-            best, least = pick, cost
-    return best
+    count = min(right - left, CANDIDATES)
+    free = np.uint64(right - left - count + 1)
+    left += np.int64(((bits & _MASK16) * free) >> _16)
+    first, second, entry = marks[0, left : left + count], marks[1, left : left + count], marks[2, left : left + count]
+    bases, ends = marks[3, left : left + count], marks[4, left : left + count]
+    for c in range(count):
+        cost[c] = (
+            WEIGH_ENTRY * abs(entry[c] - now)
+            + WEIGH_MEAN * (abs(first[c] - t1) + abs(second[c] - t2))
+            + WEIGH_BASE * abs(bases[c] - base)
+            + closing * abs(ends[c] - end)
+        ) * 64 + c
+    least = cost[0]
+    for c in range(1, count):
+        least = min(least, cost[c])
+    return left + np.int64(least & 63)
 
 
 @njit(cache=True, nogil=True)
 def _block_day(key, day, home, kind, start, end, target, tables, rank):  # type: ignore[no-untyped-def]
     """Ranks (uint16) of a day, from blocks matched on the last rank and the day's parts."""
     count, length = tables.bounds.shape[2], tables.blocks.shape[1]
-    now, slot = start, 0
+    now, slot = np.int32(start), 0
+    cost = np.empty(CANDIDATES, np.int32)
     jitter = np.uint64(0)
     for b in range(count):
         place = _choose(
             draw(key, day, PICK + b), tables.bounds[home, kind, b, 0],
-            tables.bounds[home, kind, b, 1], target[2 * b], target[2 * b + 1],
-            target[PARTS - 1], now, end, b == count - 1, tables.marks,
+            tables.bounds[home, kind, b, 1], np.int32(target[2 * b]), np.int32(target[2 * b + 1]),
+            np.int32(target[PARTS - 1]), now, np.int32(end),
+            WEIGH_END if b == count - 1 else np.int32(0), tables.marks, cost,
         )  # fmt: skip
         block = tables.blocks[tables.number[place]]
         for i in range(length):
@@ -146,7 +151,7 @@ def _block_day(key, day, home, kind, start, end, target, tables, rank):  # type:
             rank[slot] = (np.uint32(block[i]) << np.uint32(8)) | np.uint32(jitter & _FF)
             jitter >>= _8
             slot += 1
-        now = np.float64(block[length - 1])
+        now = np.int32(block[length - 1])
 
 
 @njit(cache=True, nogil=True)
@@ -179,17 +184,21 @@ def _chain_day(key, day, home, row, kind, start, target, tables, rank):  # type:
 def draw_ranks(key, day, home, row, kind, before, driver, after, chain, tables, z, target, rank):  # type: ignore[no-untyped-def]
     """Ranks (uint32[slots], below 65536) of a meter's day; False if the day is off."""
     share = tables.off[row, 0]
-    if share > 0 and phi(own_part(key, day, OFF, 0.7, 0.25)) < share:
+    if share > 0 and phi(own_part(key, day, OFF, OFF_WEIGH)) < share:
         return False
-    full = _fullness(key, day, home, driver, tables)
-    yesterday = _fullness(key, day - 1, home, before, tables)
-    start = _seam(key, day, yesterday, full, tables)
+    # How full the days are: the common driver, and the home's own part.
+    driven = tables.driven[home]
+    own = np.sqrt(1.0 - driven * driven)
+    yesterday, full, tomorrow = three_days(key, day, COMPONENT, tables.weigh[home, 0])
+    yesterday = driven * before + own * yesterday
+    full = driven * driver + own * full
+    tomorrow = driven * after + own * tomorrow
+    start = _seam(key, day, yesterday + full, tables)
     _targets(key, day, home, row, kind, full, tables, z, target)
     if chain:
         _chain_day(key, day, home, row, kind, start, target, tables, rank)
     else:
-        tomorrow = _fullness(key, day + 1, home, after, tables)
-        end = _seam(key, day + 1, full, tomorrow, tables)
+        end = _seam(key, day + 1, full + tomorrow, tables)
         _block_day(key, day, home, kind, start, end, target, tables, rank)
     return True
 

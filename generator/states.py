@@ -23,14 +23,18 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from generator.noise import draw, mix, normal
+from generator.noise import draw, normal
 
 Floats = npt.NDArray[np.floating]
 
-DAYS_BACK: Final = 6
+DAYS_BACK: Final = 5
 FADE: Final = 0.5
 WALK_DAYS: Final = 14
-_FAST_NORM: Final = float(1 / np.sqrt(sum(FADE ** (2 * j) for j in range(DAYS_BACK))))
+_FADES: Final = FADE ** np.arange(DAYS_BACK) / np.sqrt((FADE ** (2.0 * np.arange(DAYS_BACK))).sum())
+_PLACE: Final = np.arange(WALK_DAYS) / WALK_DAYS
+_WALK_FROM: Final = (1 - _PLACE) / np.hypot(1 - _PLACE, _PLACE)
+_WALK_TO: Final = _PLACE / np.hypot(1 - _PLACE, _PLACE)
+_20, _1023 = np.uint64(20), np.uint64(1023)
 # purposes of draws, see `noise.draw`; slots of a day use those below 256
 WALK, FAST, ALONE = 300, 350, 400
 COMPONENT, SEAM, OFF, DRIVER = 20, 3, 7, 9
@@ -52,26 +56,66 @@ def phi(z):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, inline="always")
-def _walk(key, day, which):  # type: ignore[no-untyped-def]
-    at = day + np.int64(mix(key + np.uint64(which)) % np.uint64(WALK_DAYS))
-    knot, place = at // WALK_DAYS, (at % WALK_DAYS) / WALK_DAYS
+def walk(key, day, which):  # type: ignore[no-untyped-def]
+    """A line between two draws a fortnight apart, of variance 1 on every day."""
+    at = day + np.int64((key >> _20) & _1023) + 97 * which
+    knot = at // WALK_DAYS
     a, b = normal(draw(key, knot, WALK + which)), normal(draw(key, knot + 1, WALK + which))
-    return ((1.0 - place) * a + place * b) / np.sqrt((1.0 - place) ** 2 + place**2)
+    place = at - knot * WALK_DAYS
+    return _WALK_FROM[place] * a + _WALK_TO[place] * b
 
 
-@njit(cache=True)
-def own_part(key, day, which, weeks, days):  # type: ignore[no-untyped-def]
-    """Component `which` of a meter's day: variance 1, of it `weeks` and `days` remembered."""
-    total = np.sqrt(max(1.0 - weeks - days, 0.0)) * normal(draw(key, day, ALONE + which))
-    if weeks > 0:
-        total += np.sqrt(weeks) * _walk(key, day, which)
-    if days > 0:
-        fast, fade = 0.0, 1.0
-        for j in range(DAYS_BACK):
-            fast += fade * normal(draw(key, day - j, FAST + which))
-            fade *= FADE
-        total += np.sqrt(days) * fast * _FAST_NORM
+@njit(cache=True, inline="always")
+def fast(key, day, which):  # type: ignore[no-untyped-def]
+    """The Markov step from day to day, of variance 1; forgets after DAYS_BACK days."""
+    total = 0.0
+    for j in range(DAYS_BACK):
+        total += _FADES[j] * normal(draw(key, day - j, FAST + which))
     return total
+
+
+@njit(cache=True, inline="always")
+def own_part(key, day, which, weigh):  # type: ignore[no-untyped-def]
+    """Component `which` of a meter's day, variance 1. weigh: float64[3], see `weights`."""
+    total = weigh[2] * normal(draw(key, day, ALONE + which))
+    if weigh[0] > 0:
+        total += weigh[0] * walk(key, day, which)
+    if weigh[1] > 0:
+        total += weigh[1] * fast(key, day, which)
+    return total
+
+
+@njit(cache=True, inline="always")
+def three_days(key, day, which, weigh):  # type: ignore[no-untyped-def]
+    """`own_part` of the day before, the day, and the day after; draws are shared."""
+    a = weigh[2] * normal(draw(key, day - 1, ALONE + which))
+    b = weigh[2] * normal(draw(key, day, ALONE + which))
+    c = weigh[2] * normal(draw(key, day + 1, ALONE + which))
+    if weigh[0] > 0:
+        a += weigh[0] * walk(key, day - 1, which)
+        b += weigh[0] * walk(key, day, which)
+        c += weigh[0] * walk(key, day + 1, which)
+    if weigh[1] > 0:
+        x, y, z = 0.0, 0.0, 0.0
+        newest = normal(draw(key, day + 1, FAST + which))
+        new = normal(draw(key, day, FAST + which))
+        for j in range(DAYS_BACK):
+            old = normal(draw(key, day - 1 - j, FAST + which))
+            x += _FADES[j] * old
+            y += _FADES[j] * new
+            z += _FADES[j] * newest
+            newest, new = new, old
+        a += weigh[1] * x
+        b += weigh[1] * y
+        c += weigh[1] * z
+    return a, b, c
+
+
+def weights(shares: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """float64[..., 3]: factors of walk, fast and alone, of shares [..., 2] of the variance."""
+    given = np.asarray(shares, np.float64)
+    alone = np.maximum(1 - given.sum(axis=-1, keepdims=True), 0)
+    return np.sqrt(np.concatenate([given, alone], axis=-1))
 
 
 def scores(ranks: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -94,26 +138,22 @@ def score_within(values: Floats) -> npt.NDArray[np.float64]:
 
 def shapes(lags: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """float64[2, lags]: autocorrelations of the walk (over all phases) and of the fast part."""
-    place = (np.arange(WALK_DAYS) + 0.0) / WALK_DAYS
-    weights = {}
-    for i, p in enumerate(place):
-        norm = np.hypot(1 - p, p)
-        weights[i] = ((1 - p) / norm, p / norm)
-    walk = []
+    ends = [(float(a), float(b)) for a, b in zip(_WALK_FROM, _WALK_TO, strict=True)]
+    slow = []
     for lag in lags:
         total = 0.0
         for i in range(WALK_DAYS):
             j, k = (i + int(lag)) % WALK_DAYS, (i + int(lag)) // WALK_DAYS
-            a, b = weights[i], weights[j]
+            a, b = ends[i], ends[j]
             for x in range(2):
                 for y in range(2):
                     total += a[x] * b[y] * (x == y + k)
-        walk.append(total / WALK_DAYS)
+        slow.append(total / WALK_DAYS)
     fade = FADE ** np.arange(DAYS_BACK)
-    fast = [
+    steps = [
         (fade[int(k) :] * fade[: max(DAYS_BACK - int(k), 0)]).sum() / (fade**2).sum() for k in lags
     ]
-    return np.array([walk, fast])
+    return np.array([slow, steps])
 
 
 def fit_shares(score: Floats) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from generator import chain, donors, kernels
+from generator import chain, donors, kernels, states
 from generator.driver import Driver
 from generator.habits import kind_of, season_of
 from generator.model import Model
@@ -69,13 +69,13 @@ def tables_of(model: Model) -> kernels.Tables:
         targets=model.targets,
         off=model.off.astype(wide),
         mixing=model.mixing.astype(wide),
-        shares=model.shares.astype(wide),
+        weigh=states.weights(model.shares),
         driven=model.driven.astype(wide),
-        seam=model.seam.astype(wide),
+        seam=np.array([model.seam[0], np.sqrt(model.seam[1])], wide),
         factors=model.factors.astype(wide),
         blocks=model.blocks,
         bounds=bounds,
-        marks=marks,
+        marks=np.ascontiguousarray(marks.T, np.int32),
         number=number,
         habit=model.habit.astype(wide) / 127,
         move_class=model.move_class,
