@@ -56,8 +56,8 @@ def _count(model: Model, days: npt.NDArray[np.int64], engine: int) -> npt.NDArra
     """int64[rows, _BINS], ranks drawn in each row."""
     rows = model.quantiles.shape[1]
     counts = np.zeros((rows, _BINS), np.int64)
-    seasons = max(len(set(row)) for row in model.rows_of.tolist())
-    times = max(1, round(_VALUES * seasons / (len(days) * model.slots)))
+    periods = max(len(set(row)) for row in model.rows_of.tolist())
+    times = max(1, round(_VALUES * periods / (len(days) * model.slots)))
     homes = np.tile(np.arange(model.homes, dtype=np.int32), times)
     meters = np.arange(homes.size, dtype=np.int64)
     kernels.count_ranks(

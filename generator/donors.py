@@ -6,6 +6,7 @@ A block's marks are what it is chosen by, all as ranks in 8 bits:
     2      the slot before it
     3      base of its day (mean of the lowest quarter of the slots)
     4      its last slot
+    5      period of its day, see `habits.period_of`
 
 Of each home's day the first and third or the second and fourth quarter are kept, by chance:
 never two that follow each other, so no curve of more than a quarter day is in
@@ -25,7 +26,7 @@ from generator.model import BLOCKS
 
 Ints = npt.NDArray[np.int64]
 
-MARKS: Final = 5
+MARKS: Final = 6
 NEAR: Final = 8
 ENOUGH: Final = 16
 """Blocks of a kind and quarter from which a home needs no other home's."""
@@ -76,7 +77,7 @@ def neighbours(features: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
 
 
 def cut(
-    habits: Habits, kind: Ints, seed: int
+    habits: Habits, kind: Ints, period: Ints, seed: int
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
     """(blocks, marks, block_list) as in `Model`; within a list in order of their mean."""
     rng = np.random.default_rng(seed)
@@ -100,7 +101,7 @@ def cut(
                 known = np.where(np.isnan(entry[use]), curve[:, 0], entry[use])
                 mark = np.column_stack(
                     [part[h, use, 2 * b], part[h, use, 2 * b + 1], known, part[h, use, -1]]
-                    + [curve[:, -1]]
+                    + [curve[:, -1], period[use]]
                 ).astype(np.uint8)
                 order = np.argsort(mark[:, 0].astype(int) + mark[:, 1], kind="stable")
                 blocks.append(curve[order].astype(np.uint8))

@@ -43,7 +43,7 @@ def fit(
             f"slots of {homes.minutes} minutes cannot be fitted", "take 10, 15, 30 or 60 minutes"
         )
     say(f"{len(homes.ids)} homes, {int(homes.present().sum()):,} days: habits")
-    learnt = habits.learn(homes, seed)
+    learnt, years = habits.learn(homes, seed), habits.years_of(homes.days)
     say("movement")
     mixing, components = _mixing(learnt.scores)
     shares = _shares(components)
@@ -52,7 +52,9 @@ def fit(
     near = donors.neighbours(features)
     move_class = chain.classes(features)
     say("blocks and moves")
-    blocks, marks, block_list = donors.cut(learnt, kind_of(homes.days), seed)
+    blocks, marks, block_list = donors.cut(
+        learnt, kind_of(homes.days), habits.period_of(homes.days, *years), seed
+    )
     slots, rows = homes.wh.shape[2], len(learnt.quantiles)
     model = Model(
         rows_of=learnt.rows_of,
@@ -170,6 +172,7 @@ def _card(
         "home_days": int(homes.present().sum()),
         "first_day": date_of_day_number(int(days[0])).isoformat(),
         "last_day": date_of_day_number(int(days[-1])).isoformat(),
+        "first_year": habits.years_of(days)[0],
         "minutes": homes.minutes,
         "time_zone": homes.time_zone,
         "set_aside": homes.aside,

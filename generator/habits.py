@@ -28,6 +28,26 @@ def season_of(days: npt.ArrayLike) -> npt.NDArray[np.int64]:
     return np.asarray(((months % 12) // 3)[back])
 
 
+def period_of(days: npt.ArrayLike, first_year: int, years: int) -> npt.NDArray[np.int64]:
+    """Season + 4 × year since `first_year`, modulo `years`; December opens its winter's year.
+
+    Rows are of home and period: homes change from one year to the next, and their habits with
+    them. Days outside the years of training take the periods in turn.
+    """
+    numbers = np.asarray(days, np.int64)
+    unique, back = np.unique(numbers, return_inverse=True)
+    dates = [date_of_day_number(int(d)) for d in unique]
+    year = np.array([d.year + (d.month == 12) for d in dates], np.int64)[back]
+    return np.asarray(season_of(numbers) + SEASONS * ((year - first_year) % years))
+
+
+def years_of(days: npt.ArrayLike) -> tuple[int, int]:
+    """(first year, years) of training days, years as in `period_of`."""
+    ends = np.asarray(days, np.int64)[[0, -1]]
+    first, last = (d.year + (d.month == 12) for d in map(date_of_day_number, ends.tolist()))
+    return first, last - first + 1
+
+
 def kind_of(days: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """0 on working days, 1 on Saturday and Sunday, of day numbers."""
     return (weekday_of(days) >= 5).astype(np.int64)
@@ -50,8 +70,8 @@ class Habits:
     scores: npt.NDArray[np.float64]
 
     def row_by_day(self, days: npt.ArrayLike) -> npt.NDArray[np.int64]:
-        """int64[homes, days], the row that each home has on each of these day numbers."""
-        return self.rows_of[:, season_of(days)].astype(np.int64)
+        """int64[homes, days], the row that each home has on each of the training days."""
+        return self.rows_of[:, period_of(days, *years_of(days))].astype(np.int64)
 
 
 def parts_of(rank: Floats) -> npt.NDArray[np.float64]:
@@ -63,12 +83,14 @@ def parts_of(rank: Floats) -> npt.NDArray[np.float64]:
 
 
 def learn(homes: Homes, seed: int) -> Habits:
-    """Habits of all homes. Seasons are told apart where most homes know three of them."""
+    """Habits of all homes. Periods are told apart where most homes know three of them."""
     count, days, slots = homes.wh.shape
-    present, season, kind = homes.present(), season_of(homes.days), kind_of(homes.days)
-    groups = _groups(present, season)
+    first, years = years_of(homes.days)
+    period, kind = period_of(homes.days, first, years), kind_of(homes.days)
+    present = homes.present()
+    groups = _groups(present, period, years)
     out = Habits(
-        np.full((count, SEASONS), -1, np.int32), np.empty(0), np.empty(0, np.uint8), np.empty(0),
+        np.full((count, SEASONS * years), -1, np.int32), np.empty(0), np.empty(0, np.uint8), np.empty(0),
         np.empty(0), np.full((count, days, slots), np.nan, np.float32),
         np.full((count, days, states.PARTS), np.nan), np.full((count, days, states.PARTS), np.nan),
     )  # fmt: skip
@@ -76,7 +98,7 @@ def learn(homes: Homes, seed: int) -> Habits:
     rng = np.random.default_rng(seed)
     for home in range(count):
         for group in groups:
-            here = np.flatnonzero(present[home] & np.isin(season, group))
+            here = np.flatnonzero(present[home] & np.isin(period, group))
             if len(groups) > 1 and len(here) < SEASON_DAYS:
                 continue
             row = _learn_season(out, home, here, homes.wh[home, here], kind[here], rng)
@@ -88,7 +110,7 @@ def learn(homes: Homes, seed: int) -> Habits:
             row = _learn_season(out, home, here, homes.wh[home, here], kind[here], rng)
             out.rows_of[home] = len(rows)
             rows.append(row if row is not None else _silent(homes.wh[home, here]))
-    _fill_seasons(out.rows_of)
+    _fill_periods(out.rows_of)
     out.quantiles = np.array([r[0] for r in rows])
     out.targets = np.array([r[1] for r in rows]).astype(np.uint8)
     out.off = np.array([r[2] for r in rows])
@@ -96,11 +118,14 @@ def learn(homes: Homes, seed: int) -> Habits:
     return out
 
 
-def _groups(present: npt.NDArray[np.bool_], season: npt.NDArray[np.int64]) -> list[list[int]]:
-    known = [int((present[:, season == s].sum(axis=1) >= SEASON_DAYS).sum()) for s in range(4)]
-    if sum(n >= len(present) / 2 for n in known) >= 3:
-        return [[s] for s in range(SEASONS)]
-    return [list(range(SEASONS))]
+def _groups(
+    present: npt.NDArray[np.bool_], period: npt.NDArray[np.int64], years: int
+) -> list[list[int]]:
+    periods = range(SEASONS * years)
+    known = [(present[:, period == p].sum(axis=1) >= SEASON_DAYS).mean() for p in periods]
+    if sum(share >= 0.5 for share in known) >= 3:
+        return [[p] for p in periods]
+    return [list(periods)]
 
 
 def _learn_season(
@@ -136,10 +161,15 @@ def _silent(wh: Floats) -> tuple[Floats, Floats, list[float], Floats]:
     return np.full(ranks.KNOTS.size, level), target, [0.99, level], np.zeros((2, wh.shape[1]))
 
 
-def _fill_seasons(rows_of: npt.NDArray[np.int32]) -> None:
-    """A season that a home was not seen in is like the nearest one that it was."""
+def _fill_periods(rows_of: npt.NDArray[np.int32]) -> None:
+    """A period that a home was not seen in is like one that it was: the same season, or next."""
+    periods = rows_of.shape[1]
     for row in rows_of:
         known = row.copy()
-        for season in np.flatnonzero(known < 0):
-            near = [known[(season + step) % SEASONS] for step in (1, 3, 2)]
-            row[season] = next(r for r in near if r >= 0)
+        for period in np.flatnonzero(known < 0):
+            near = [
+                known[(period % SEASONS + step) % SEASONS + SEASONS * ((period // SEASONS + y) % (periods // SEASONS))]
+                for step in (0, 1, 3, 2)
+                for y in range(periods // SEASONS)
+            ]
+            row[period] = next(r for r in near if r >= 0)

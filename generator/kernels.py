@@ -29,6 +29,9 @@ WEIGH_ENTRY, WEIGH_MEAN, WEIGH_BASE, WEIGH_END = (
     np.int32(6), np.int32(3), np.int32(1), np.int32(6),
 )  # fmt: skip
 """What a unit of rank counts when a block is chosen: its entry, halves' means, base, and end."""
+WEIGH_PERIOD, WEIGH_SEASON = np.int32(60), np.int32(120)
+"""What a block of another period, and of another season, counts against it."""
+SEASONS = 4
 CANDIDATES = 24
 OFF_WEIGH = weights([0.7, 0.25])
 """Off days come in runs: of their state nearly all is remembered."""
@@ -57,14 +60,14 @@ class Tables(NamedTuple):
 
 
 class Days(NamedTuple):
-    """Days to draw: numbers, kinds, seasons int64[n]; drivers float64[n, 3].
+    """Days to draw: numbers, kinds, periods int64[n]; drivers float64[n, 3].
 
     The drivers are those of the day before, of the day, and of the day after.
     """
 
     numbers: npt.NDArray[np.int64]
     kinds: npt.NDArray[np.int64]
-    seasons: npt.NDArray[np.int64]
+    periods: npt.NDArray[np.int64]
     drivers: npt.NDArray[np.float64]
 
 
@@ -96,7 +99,7 @@ def _targets(key, day, home, row, kind, full, tables, z, out):  # type: ignore[n
 
 
 @njit(cache=True, nogil=True)
-def _choose(bits, start, stop, t1, t2, base, now, end, closing, marks, cost):  # type: ignore[no-untyped-def]
+def _choose(bits, start, stop, t1, t2, base, now, end, period, closing, marks, cost):  # type: ignore[no-untyped-def]
     """Place in the list [start, stop) of the block that fits best.
 
     The list is in order of the blocks' means. Of the stretch around the mean that is wanted,
@@ -117,12 +120,15 @@ def _choose(bits, start, stop, t1, t2, base, now, end, closing, marks, cost):  #
     left += np.int64(((bits & _MASK16) * free) >> _16)
     first, second, entry = marks[0, left : left + count], marks[1, left : left + count], marks[2, left : left + count]
     bases, ends = marks[3, left : left + count], marks[4, left : left + count]
+    periods = marks[5, left : left + count]
     for c in range(count):
         cost[c] = (
             WEIGH_ENTRY * abs(entry[c] - now)
             + WEIGH_MEAN * (abs(first[c] - t1) + abs(second[c] - t2))
             + WEIGH_BASE * abs(bases[c] - base)
             + closing * abs(ends[c] - end)
+            + WEIGH_PERIOD * np.int32(periods[c] != period)
+            + WEIGH_SEASON * np.int32(((periods[c] ^ period) & 3) != 0)
         ) * 64 + c
     least = cost[0]
     for c in range(1, count):
@@ -131,7 +137,7 @@ def _choose(bits, start, stop, t1, t2, base, now, end, closing, marks, cost):  #
 
 
 @njit(cache=True, nogil=True)
-def _block_day(key, day, home, kind, start, end, target, tables, rank):  # type: ignore[no-untyped-def]
+def _block_day(key, day, home, kind, period, start, end, target, tables, rank):  # type: ignore[no-untyped-def]
     """Ranks (uint16) of a day, from blocks matched on the last rank and the day's parts."""
     count, length = tables.bounds.shape[2], tables.blocks.shape[1]
     now, slot = np.int32(start), 0
@@ -141,7 +147,7 @@ def _block_day(key, day, home, kind, start, end, target, tables, rank):  # type:
         place = _choose(
             draw(key, day, PICK + b), tables.bounds[home, kind, b, 0],
             tables.bounds[home, kind, b, 1], np.int32(target[2 * b]), np.int32(target[2 * b + 1]),
-            np.int32(target[PARTS - 1]), now, np.int32(end),
+            np.int32(target[PARTS - 1]), now, np.int32(end), period,
             WEIGH_END if b == count - 1 else np.int32(0), tables.marks, cost,
         )  # fmt: skip
         block = tables.blocks[tables.number[place]]
@@ -181,7 +187,7 @@ def _chain_day(key, day, home, row, kind, start, target, tables, rank):  # type:
 
 
 @njit(cache=True, nogil=True)
-def draw_ranks(key, day, home, row, kind, before, driver, after, chain, tables, z, target, rank):  # type: ignore[no-untyped-def]
+def draw_ranks(key, day, home, row, kind, period, before, driver, after, chain, tables, z, target, rank):  # type: ignore[no-untyped-def]
     """Ranks (uint32[slots], below 65536) of a meter's day; False if the day is off."""
     share = tables.off[row, 0]
     if share > 0 and phi(own_part(key, day, OFF, OFF_WEIGH)) < share:
@@ -199,12 +205,12 @@ def draw_ranks(key, day, home, row, kind, before, driver, after, chain, tables, 
         _chain_day(key, day, home, row, kind, start, target, tables, rank)
     else:
         end = _seam(key, day + 1, full + tomorrow, tables)
-        _block_day(key, day, home, kind, start, end, target, tables, rank)
+        _block_day(key, day, home, kind, np.int32(period), start, end, target, tables, rank)
     return True
 
 
 @njit(cache=True, nogil=True)
-def draw_curves(seed, meters, order, homes, partners, weights, scales, days, chain, tables, out):  # type: ignore[no-untyped-def]
+def draw_curves(seed, meters, order, homes, partners, weights, scales, years, days, chain, tables, out):  # type: ignore[no-untyped-def]
     """Wh of meters' days into out, uint16[meters, days, slots].
 
     meters: int64[n]; order: int64[n], in which they are drawn (by home, so that
@@ -218,19 +224,19 @@ def draw_curves(seed, meters, order, homes, partners, weights, scales, days, cha
     for i in order:
         key = meter_key(seed, meters[i])
         home, partner, w, scale = homes[i], partners[i], weights[i], scales[i]
-        season = -1
+        period, periods = -1, tables.rows_of.shape[1]
         for d in range(len(days.numbers)):
-            if days.seasons[d] != season:
-                season = days.seasons[d]
-                row = np.int64(tables.rows_of[home, season])
+            if (days.periods[d] + SEASONS * years[i]) % periods != period:
+                period = (days.periods[d] + SEASONS * years[i]) % periods
+                row = np.int64(tables.rows_of[home, period])
                 mine = tables.quantiles[engine, row]
-                theirs = tables.quantiles[engine, tables.rows_of[partner, season]]
+                theirs = tables.quantiles[engine, tables.rows_of[partner, period]]
                 for k in range(KNOT_START.size):
                     wh[k] = scale * (mine[k] + w * (theirs[k] - mine[k]))
             kind = days.kinds[d]
             curve = out[i, d]
             if not draw_ranks(
-                key, days.numbers[d], home, row, kind, days.drivers[d, 0], days.drivers[d, 1],
+                key, days.numbers[d], home, row, kind, period, days.drivers[d, 0], days.drivers[d, 1],
                 days.drivers[d, 2], chain, tables, z, target, rank,
             ):  # fmt: skip
                 curve[:] = np.uint16(min(tables.off[row, 1] * scale + 0.5, 65535.0))
@@ -253,9 +259,9 @@ def count_ranks(seed, meters, homes, days, chain, tables, fine, counts):  # type
     for i in range(len(meters)):
         key = meter_key(seed, meters[i])
         for d in range(len(days.numbers)):
-            row = np.int64(tables.rows_of[homes[i], days.seasons[d]])
+            row = np.int64(tables.rows_of[homes[i], days.periods[d]])
             if draw_ranks(
-                key, days.numbers[d], homes[i], row, days.kinds[d], days.drivers[d, 0],
+                key, days.numbers[d], homes[i], row, days.kinds[d], days.periods[d], days.drivers[d, 0],
                 days.drivers[d, 1], days.drivers[d, 2], chain, tables, z, target, rank,
             ):  # fmt: skip
                 for s in range(slots):
@@ -263,7 +269,7 @@ def count_ranks(seed, meters, homes, days, chain, tables, fine, counts):  # type
 
 
 @njit(cache=True, nogil=True)
-def draw_people(seed, meters, near, spread, most, homes, partners, weights, scales):  # type: ignore[no-untyped-def]
+def draw_people(seed, meters, near, periods, spread, most, homes, partners, weights, scales, years):  # type: ignore[no-untyped-def]
     """New homes: a home, a partner among those most alike, how much of it, and a scale.
 
     spread: sd of the scale's logarithm; most: largest weight of the partner.
@@ -278,4 +284,5 @@ def draw_people(seed, meters, near, spread, most, homes, partners, weights, scal
         # sum of three uniforms: bell-shaped, mean 0, variance 1/4
         bell = uniform(mix(bits + np.uint64(2))) + uniform(mix(bits + np.uint64(3)))
         bell += uniform(mix(bits + np.uint64(4))) - 1.5
+        years[i] = np.int64((bits >> _24) % np.uint64(periods))
         scales[i] = np.exp(2.0 * spread * bell - 0.5 * spread * spread)

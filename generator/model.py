@@ -37,9 +37,9 @@ _HALF: Final = ("quantiles", "mixing", "shares", "factors", "off", "chain_odds")
 
 @dataclass(frozen=True)
 class Model:
-    """All arrays; rows are home-seasons, kinds are 0 for working days, 1 for weekends.
+    """All arrays; rows are homes in a period (season of a year), kinds are 0 for working days, 1 for weekends.
 
-    rows_of       int32[homes, SEASONS]          row of each home in each season
+    rows_of       int32[homes, periods]          row of each home in each season of each year
     quantiles     float32[2, rows, KNOTS]        Wh, by engine, calibrated
     targets       uint8[rows, 2, PARTS, TARGET_KNOTS]  quantiles of the parts' ranks × 255
     off           float32[rows, 2]               share of off days, and their Wh a slot

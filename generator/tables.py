@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from generator import chain, donors, kernels, states
 from generator.driver import Driver
-from generator.habits import kind_of, season_of
+from generator.habits import SEASONS, kind_of, period_of
 from generator.model import Model
 
 SPREAD: Final = 0.12
@@ -19,26 +19,31 @@ MOST: Final = 0.5
 
 
 class People(NamedTuple):
-    """Who meters are: home and partner int32[n], weight of the partner and scale float64[n]."""
+    """Who meters are: home and partner int32[n], weight of the partner and scale float64[n],
+    and years int32[n] by which their habits are ahead of the calendar's period."""
 
     homes: npt.NDArray[np.int32]
     partners: npt.NDArray[np.int32]
     weights: npt.NDArray[np.float64]
     scales: npt.NDArray[np.float64]
+    years: npt.NDArray[np.int32]
 
 
 def people(model: Model, seed: int, meters: npt.NDArray[np.int64]) -> People:
     """New homes: blends of a home with one of those most alike, scaled."""
     n = len(meters)
-    out = People(np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n), np.empty(n))
-    kernels.draw_people(seed, meters, model.near, SPREAD, MOST, *out)
+    out = People(np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n), np.empty(n),
+                 np.empty(n, np.int32))
+    years = model.rows_of.shape[1] // SEASONS
+    kernels.draw_people(seed, meters, model.near, years, SPREAD, MOST, *out)
     return out
 
 
 def twins(model: Model, meters: npt.NDArray[np.int64]) -> People:
     """The training homes themselves: meter m is home m modulo their number."""
     homes = (meters % model.homes).astype(np.int32)
-    return People(homes, homes, np.zeros(len(homes)), np.ones(len(homes)))
+    return People(homes, homes, np.zeros(len(homes)), np.ones(len(homes)),
+                  np.zeros(len(homes), np.int32))
 
 
 def training_driver(model: Model) -> dict[int, float]:
@@ -54,7 +59,9 @@ def days_of(
     chosen = driver or Driver(known=training_driver(model))
     around = numbers[:, None] + np.array([-1, 0, 1])
     values = chosen.values(around).reshape(-1, 3)
-    return kernels.Days(numbers, kind_of(numbers), season_of(numbers), values)
+    years = model.rows_of.shape[1] // SEASONS
+    period = period_of(numbers, int(model.card.get("first_year", 0)), years)
+    return kernels.Days(numbers, kind_of(numbers), period, values)
 
 
 def tables_of(model: Model) -> kernels.Tables:
