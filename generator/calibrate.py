@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from generator import kernels
-from generator.habits import kind_of, season_of
+from generator.habits import kind_of, period_of, years_of
 from generator.homes import Homes
 from generator.model import ENGINES, Model
 from generator.ranks import KNOTS
@@ -69,8 +69,7 @@ def _count(model: Model, days: npt.NDArray[np.int64], engine: int) -> npt.NDArra
 def _factors(model: Model, homes: Homes, engine: int) -> npt.NDArray[np.float64]:
     """float64[2, slots]: training mean over drawn mean, by day type, of new homes."""
     days = homes.days.astype(np.int64)
-    real, weight = mean_curves(homes)
-    drawn = np.zeros((2, model.slots))
+    real, drawn = mean_curves(model, homes), np.ones((2, model.slots))
     meters = np.arange(max(1, _CURVES // len(days)), dtype=np.int64)
     who = people(model, _SEED, meters)
     kind = kind_of(days)
@@ -81,34 +80,31 @@ def _factors(model: Model, homes: Homes, engine: int) -> npt.NDArray[np.float64]
     )  # fmt: skip
     for k in (0, 1):
         if (kind == k).any():
-            drawn[k] = (wh[:, kind == k].mean(axis=0) * weight[kind == k, None]).sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        factor = np.where((drawn > 0) & (real > 0), real / drawn, 1.0)
+            drawn[k] = wh[:, kind == k].mean(axis=(0, 1))
+    factor = np.where((drawn > 0) & (real > 0), real / np.maximum(drawn, 1e-6), 1.0)
     return np.clip(factor, 0.5, 2.0)
 
 
-def mean_curves(homes: Homes) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """(float64[2, slots] Wh by day type, float64[days] weight of each day in its type).
+def mean_curves(model: Model, homes: Homes) -> npt.NDArray[np.float64]:
+    """float64[2, slots], Wh by day type: the mean over homes, each over the training period.
 
-    Every home counts alike: its own mean of each season, averaged over the days present. So that a
-    long history weighs no more than a short one.
+    Every home counts alike, however long it was seen: days that it lacks are like
+    those of the row that the model has for them.
     """
-    days, kind = homes.days, kind_of(homes.days)
-    season = season_of(days)
+    days, kind, slots = homes.days, kind_of(homes.days), model.slots
+    row = model.rows_of[:, period_of(days, *years_of(days))]
+    total = np.zeros((model.quantiles.shape[1], 2, slots))
+    count = np.zeros((model.quantiles.shape[1], 2, 1))
     present = homes.present()
-    real = np.zeros((2, homes.wh.shape[2]))
-    weight = np.zeros(len(days))
-    for k in (0, 1):
-        of = kind == k
-        for s in range(4):
-            here = of & (season == s)
-            known = present[:, here].sum(axis=1)
-            if not known.any():
-                continue
-            share = here.sum() / of.sum()
-            means = np.array(
-                [np.nanmean(homes.wh[h, here], axis=0) for h in np.flatnonzero(known)]
-            )
-            real[k] += share * means.mean(axis=0)
-            weight[here] = 1.0 / of.sum()
-    return real, weight
+    for h in range(len(row)):
+        own = np.flatnonzero(present[h])
+        np.add.at(total, (row[h, own], kind[own]), homes.wh[h, own])
+        np.add.at(count, (row[h, own], kind[own]), 1)
+    either = total.sum(axis=1, keepdims=True) / np.maximum(count.sum(axis=1, keepdims=True), 1)
+    mean = np.where(count > 0, total / np.maximum(count, 1), either)
+    return np.array(
+        [
+            mean[row[:, kind == k], k].mean(axis=(0, 1)) if (kind == k).any() else np.zeros(slots)
+            for k in (0, 1)
+        ]
+    )

@@ -83,12 +83,11 @@ def parts_of(rank: Floats) -> npt.NDArray[np.float64]:
 
 
 def learn(homes: Homes, seed: int) -> Habits:
-    """Habits of all homes. Periods are told apart where most homes know three of them."""
+    """Habits of all homes. Periods of a home are told apart if it knows three of them."""
     count, days, slots = homes.wh.shape
     first, years = years_of(homes.days)
     period, kind = period_of(homes.days, first, years), kind_of(homes.days)
     present = homes.present()
-    groups = _groups(present, period, years)
     out = Habits(
         np.full((count, SEASONS * years), -1, np.int32), np.empty(0), np.empty(0, np.uint8), np.empty(0),
         np.empty(0), np.full((count, days, slots), np.nan, np.float32),
@@ -97,6 +96,7 @@ def learn(homes: Homes, seed: int) -> Habits:
     rows: list[tuple[Floats, Floats, list[float], Floats]] = []
     rng = np.random.default_rng(seed)
     for home in range(count):
+        groups = _groups(period[present[home]], SEASONS * years)
         for group in groups:
             here = np.flatnonzero(present[home] & np.isin(period, group))
             if len(groups) > 1 and len(here) < SEASON_DAYS:
@@ -118,14 +118,12 @@ def learn(homes: Homes, seed: int) -> Habits:
     return out
 
 
-def _groups(
-    present: npt.NDArray[np.bool_], period: npt.NDArray[np.int64], years: int
-) -> list[list[int]]:
-    periods = range(SEASONS * years)
-    known = [(present[:, period == p].sum(axis=1) >= SEASON_DAYS).mean() for p in periods]
-    if sum(share >= 0.5 for share in known) >= 3:
-        return [[p] for p in periods]
-    return [list(periods)]
+def _groups(period: npt.NDArray[np.int64], periods: int) -> list[list[int]]:
+    """Periods that share a row; period: int64[n], that of each day of a home."""
+    days = np.bincount(period, minlength=periods)
+    if (days >= SEASON_DAYS).sum() >= 3:
+        return [[p] for p in range(periods)]
+    return [list(range(periods))]
 
 
 def _learn_season(

@@ -31,6 +31,8 @@ MIN_HOMES: Final = 8
 MIN_DAYS: Final = 21
 FLAT_CV: Final = 0.05
 MIN_MEAN_W: Final = 10.0
+STRAY: Final = 2.0
+"""Times a home's usual highest day from which a day stands apart."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,32 @@ def read_homes(
     return set_aside(_grid(rows, step, minutes, time_zone))
 
 
+def together(parts: Sequence[Homes], moved_days: Sequence[int]) -> Homes:
+    """Homes of several sources as one; each source's days are moved by whole weeks.
+
+    Half a year (182 days) puts southern winters on northern ones. The first source's time zone
+    stays on the result.
+    """
+    for part, moved in zip(parts, moved_days, strict=True):
+        if moved % 7 or part.wh.shape[2] != parts[0].wh.shape[2]:
+            raise TrainingError(
+                f"{part.minutes}-minute homes moved by {moved} days",
+                "move by whole weeks, and give all homes the same slots",
+            )
+    starts = [part.days.astype(np.int64) + m for part, m in zip(parts, moved_days, strict=True)]
+    days = np.unique(np.concatenate(starts))
+    wh = np.full((sum(len(p.ids) for p in parts), len(days), parts[0].wh.shape[2]), np.nan, np.float32)
+    ids: list[str] = []
+    for part, own in zip(parts, starts, strict=True):
+        wh[len(ids) : len(ids) + len(part.ids), np.searchsorted(days, own)] = part.wh
+        ids += part.ids
+    aside: dict[str, int] = {}
+    for part in parts:
+        for reason, n in part.aside.items():
+            aside[reason] = aside.get(reason, 0) + n
+    return Homes(wh, days.astype(np.int32), tuple(ids), parts[0].time_zone, aside)
+
+
 def set_aside(homes: Homes, *, min_homes: int = MIN_HOMES, min_days: int = MIN_DAYS) -> Homes:
     """Homes without those that nothing can be learnt from, counted by reason."""
     aside = dict(homes.aside)
@@ -115,9 +143,26 @@ def set_aside(homes: Homes, *, min_homes: int = MIN_HOMES, min_days: int = MIN_D
             f"give more homes, each with {min_days} whole days or more",
         )
     kept = homes.take(homes=np.flatnonzero(good))
+    stray = _stray_days(kept.wh)
+    if stray.any():
+        aside["single days that stand apart"] = int(stray.sum())
+        kept.wh[stray] = np.nan
     some = kept.present().any(axis=0)
     kept = kept.take(days=some)
     return Homes(kept.wh, kept.days, kept.ids, kept.time_zone, aside)
+
+
+def _stray_days(wh: Floats) -> npt.NDArray[np.bool_]:
+    """bool[homes, days]: days far above anything else of the home, by peak or by energy.
+
+    A single day that no other resembles is a fault or a secret, and nothing to learn from.
+    """
+    peak, energy = wh.max(axis=2), wh.sum(axis=2)
+    out = np.zeros(peak.shape, bool)
+    for measure in (peak, energy):
+        usual = np.nanquantile(measure, 0.98, axis=1, keepdims=True)
+        out |= measure > STRAY * np.maximum(usual, 1.0)
+    return out
 
 
 def _readings(paths: Sequence[Path], wanted: Wanted) -> pl.DataFrame:

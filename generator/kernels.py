@@ -26,7 +26,7 @@ _40 = np.uint64(40)
 _RANKS = 65536.0
 
 WEIGH_ENTRY, WEIGH_MEAN, WEIGH_BASE, WEIGH_END = (
-    np.int32(6), np.int32(3), np.int32(1), np.int32(6),
+    np.int32(4), np.int32(3), np.int32(1), np.int32(4),
 )  # fmt: skip
 """What a unit of rank counts when a block is chosen: its entry, halves' means, base, and end."""
 WEIGH_PERIOD, WEIGH_SEASON = np.int32(60), np.int32(120)
@@ -53,6 +53,7 @@ class Tables(NamedTuple):
     blocks: npt.NDArray[np.uint8]
     bounds: npt.NDArray[np.int32]
     marks: npt.NDArray[np.int32]
+    scale: npt.NDArray[np.int32]
     number: npt.NDArray[np.int32]
     habit: npt.NDArray[np.float64]
     move_class: npt.NDArray[np.int32]
@@ -140,14 +141,14 @@ def _choose(bits, start, stop, t1, t2, base, now, end, period, closing, marks, c
 def _block_day(key, day, home, kind, period, start, end, target, tables, rank):  # type: ignore[no-untyped-def]
     """Ranks (uint16) of a day, from blocks matched on the last rank and the day's parts."""
     count, length = tables.bounds.shape[2], tables.blocks.shape[1]
-    now, slot = np.int32(start), 0
+    now, slot = tables.scale[min(np.int64(start), 255)], 0
     cost = np.empty(CANDIDATES, np.int32)
     jitter = np.uint64(0)
     for b in range(count):
         place = _choose(
             draw(key, day, PICK + b), tables.bounds[home, kind, b, 0],
             tables.bounds[home, kind, b, 1], np.int32(target[2 * b]), np.int32(target[2 * b + 1]),
-            np.int32(target[PARTS - 1]), now, np.int32(end), period,
+            np.int32(target[PARTS - 1]), now, tables.scale[min(np.int64(end), 255)], period,
             WEIGH_END if b == count - 1 else np.int32(0), tables.marks, cost,
         )  # fmt: skip
         block = tables.blocks[tables.number[place]]
@@ -157,7 +158,7 @@ def _block_day(key, day, home, kind, period, start, end, target, tables, rank): 
             rank[slot] = (np.uint32(block[i]) << np.uint32(8)) | np.uint32(jitter & _FF)
             jitter >>= _8
             slot += 1
-        now = np.int32(block[length - 1])
+        now = tables.scale[block[length - 1]]
 
 
 @njit(cache=True, nogil=True)

@@ -83,3 +83,65 @@ def ks(a: Floats, b: Floats) -> float:
     both = np.concatenate([a, b])
     gap = np.searchsorted(a, both, "right") / a.size - np.searchsorted(b, both, "right") / b.size
     return float(np.abs(gap).max())
+
+
+def coincidence(
+    wh: Floats, sizes: tuple[int, ...] = (1, 10, 50, 200), draws: int = 40, seed: int = 0
+) -> dict[int, float]:
+    """N → highest mean load of N homes drawn together, over their mean (averaged over draws).
+
+    wh: float[homes, days, slots], NaN days ignored. "After-diversity maximum demand" of N homes.
+    """
+    rng = np.random.default_rng(seed)
+    out = {}
+    for n in sizes:
+        if n > len(wh):
+            continue
+        found = []
+        for _ in range(draws):
+            some = wh[rng.choice(len(wh), n, replace=False)]
+            with np.errstate(invalid="ignore"):
+                total = some.sum(axis=0)
+            total = total[~np.isnan(total[:, 0])]
+            if total.size and total.mean() > 0:
+                found.append(float(total.max() / total.mean()))
+        if found:
+            out[n] = float(np.mean(found))
+    return out
+
+
+def lively(days: Floats) -> Floats:
+    """Days that are not nearly constant: distances between flat days say nothing."""
+    return days[days.std(axis=1) > 0.2 * np.maximum(days.mean(axis=1), 1e-6)]
+
+
+def closest_day(train: Floats, asked: Floats, most: int = 1500, seed: int = 0) -> float:
+    """5 % quantile of the distance (Wh) from days asked to the closest training day."""
+    known = lively(np.asarray(train, np.float32))
+    some = lively(np.asarray(asked, np.float32))
+    some = some[np.random.default_rng(seed).permutation(len(some))[:most]]
+    square = (known**2).sum(axis=1)
+    nearest = []
+    for at in range(0, len(some), 250):
+        x = some[at : at + 250]
+        gap = square[None] - 2 * x @ known.T + (x**2).sum(axis=1)[:, None]
+        nearest.append(np.sqrt(np.maximum(gap.min(axis=1), 0)))
+    return float(np.quantile(np.concatenate(nearest), 0.05))
+
+
+def days_in(wh: Floats) -> Floats:
+    """float[n, slots], the days there are of float[homes, days, slots]."""
+    return wh[~np.isnan(wh[:, :, 0])]
+
+
+def weeks_in(wh: Floats, days: npt.NDArray[np.int32]) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """(float[n, 7, slots] whole weeks from Monday on, int64[n] their homes)."""
+    found, homes = [], []
+    for i in np.flatnonzero((days.astype(np.int64) + 3) % 7 == 0):
+        if i + 6 < len(days) and days[i + 6] - days[i] == 6:
+            whole = np.flatnonzero(~np.isnan(wh[:, i : i + 7, 0]).any(axis=1))
+            found.append(wh[whole, i : i + 7])
+            homes.append(whole)
+    if not found:
+        return np.empty((0, 7, wh.shape[2]), wh.dtype), np.empty(0, np.int64)
+    return np.concatenate(found), np.concatenate(homes)

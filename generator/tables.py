@@ -11,6 +11,7 @@ from generator import chain, donors, kernels, states
 from generator.driver import Driver
 from generator.habits import SEASONS, kind_of, period_of
 from generator.model import Model
+from generator.ranks import KNOTS
 
 SPREAD: Final = 0.12
 """Sd of the logarithm of a new home's scale."""
@@ -64,12 +65,28 @@ def days_of(
     return kernels.Days(numbers, kind_of(numbers), period, values)
 
 
+def energy_scale(model: Model) -> npt.NDArray[np.int32]:
+    """int32[256]: what a rank of 8 bits counts where blocks meet, from 0 to 510.
+
+    Half rank, half the energy that homes of this model have at it, on average: where loads are high
+    a small step in rank is a large one in Wh, and ramps are made of Wh.
+    """
+    at = (np.arange(256) + 0.5) / 256
+    each = model.quantiles[0].astype(np.float64)
+    top = np.maximum(each[:, np.searchsorted(KNOTS, 0.99)], 1.0)
+    usual = np.interp(at, KNOTS, np.median(each / top[:, None], axis=0))
+    return np.round(np.arange(256) + 255 * np.minimum(usual, 1.5)).astype(np.int32)
+
+
 def tables_of(model: Model) -> kernels.Tables:
     """The model's arrays as the kernels read them (float64, lists of lenders joined)."""
     bounds, marks, number = donors.lists(
         model.block_list, model.marks, model.near, model.donors
     )
     wide = np.float64
+    scale = energy_scale(model)
+    columns = np.ascontiguousarray(marks.T, np.int32)
+    columns[2], columns[4] = scale[columns[2]], scale[columns[4]]
     return kernels.Tables(
         rows_of=model.rows_of,
         quantiles=model.quantiles.astype(wide),
@@ -82,7 +99,8 @@ def tables_of(model: Model) -> kernels.Tables:
         factors=model.factors.astype(wide),
         blocks=model.blocks,
         bounds=bounds,
-        marks=np.ascontiguousarray(marks.T, np.int32),
+        marks=columns,
+        scale=scale,
         number=number,
         habit=model.habit.astype(wide) / 127,
         move_class=model.move_class,
