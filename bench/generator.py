@@ -122,7 +122,9 @@ def main() -> None:
         (name, value, next((u for end, u in units.items() if name.endswith(end)), ""))
         for name, value in figures.items()
     ]
-    report(f"generator, {n:,} day curves, {arguments.threads} threads", rows, figures, arguments.json)
+    report(
+        f"generator, {n:,} day curves, {arguments.threads} threads", rows, figures, arguments.json
+    )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     from generator import Generator, Model, fit, read_homes, shipped
 
-    homes = read_homes([Path("homes.parquet")], "Europe/Paris")      # whole days, what was set aside
+    homes = read_homes([Path("homes.parquet")], "Europe/Paris")    # whole days
     model = fit(homes, licence="CC BY 4.0", source="homes.parquet")  # TrainingError says why not
     model.save(Path("model"))                                        # arrays.npz + card.json
     model = Model.load(Path("model"))                                # ArtefactError if damaged

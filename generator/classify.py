@@ -103,7 +103,9 @@ def _pairs(wh: Floats, days: Days) -> tuple[Floats, Floats]:
     row = np.arange(len(slot))
     weekday = (days[together + 1][at].astype(np.int64) + 3) % 7
     x = np.column_stack(
-        [curve[row, slot], curve[row, slot - 1], curve[row, (slot + 1) % slots]]
-        + [curve.mean(axis=1), curve.max(axis=1), curve.min(axis=1), slot, weekday]
+        [
+            *(curve[row, slot], curve[row, slot - 1], curve[row, (slot + 1) % slots]),
+            *(curve.mean(axis=1), curve.max(axis=1), curve.min(axis=1), slot, weekday),
+        ]
     )
     return x, tomorrow[homes, at, slot]

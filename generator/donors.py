@@ -100,8 +100,10 @@ def cut(
                 curve = level[h, use, b * length : (b + 1) * length]
                 known = np.where(np.isnan(entry[use]), curve[:, 0], entry[use])
                 mark = np.column_stack(
-                    [part[h, use, 2 * b], part[h, use, 2 * b + 1], known, part[h, use, -1]]
-                    + [curve[:, -1], period[use]]
+                    [
+                        *(part[h, use, 2 * b], part[h, use, 2 * b + 1], known, part[h, use, -1]),
+                        *(curve[:, -1], period[use]),
+                    ]
                 ).astype(np.uint8)
                 order = np.argsort(mark[:, 0].astype(int) + mark[:, 1], kind="stable")
                 blocks.append(curve[order].astype(np.uint8))
@@ -111,7 +113,9 @@ def cut(
     return np.concatenate(blocks), np.concatenate(marks), starts
 
 
-def lenders(block_list: npt.NDArray[np.int32], near: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+def lenders(
+    block_list: npt.NDArray[np.int32], near: npt.NDArray[np.int32]
+) -> npt.NDArray[np.int32]:
     """int32[homes], how many neighbours lend blocks, so that each list has ENOUGH."""
     size = (block_list[..., 1] - block_list[..., 0]).astype(np.int64)
     upto = size[:, None] + np.cumsum(size[near], axis=1)  # own and so many lenders

@@ -84,8 +84,8 @@ def _mixing(
     scores: npt.NDArray[np.float64],
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """(mixing float64[homes, PARTS, PARTS], components float64[homes, days, PARTS])."""
-    have = ~np.isnan(scores).any(axis=2)
-    general = np.corrcoef(scores[have].T)
+    have = np.asarray(~np.isnan(scores).any(axis=2))
+    general = np.asarray(np.corrcoef(scores[have].T))
     _, vectors = _principal(general)
     mixing = np.empty((len(scores), states.PARTS, states.PARTS))
     components = np.full(scores.shape, np.nan)
@@ -94,8 +94,8 @@ def _mixing(
         own = general
         if n > 2 * states.PARTS:
             with np.errstate(invalid="ignore", divide="ignore"):
-                own = np.nan_to_num(np.corrcoef(scores[h, mine].T), nan=0.0)
-            own = (n * own + _OWN * general) / (n + _OWN)
+                own = np.asarray(np.nan_to_num(np.corrcoef(scores[h, mine].T), nan=0.0))
+            own = np.asarray((n * own + _OWN * general) / (n + _OWN))
             np.fill_diagonal(own, 1.0)
         values, axes = _principal(own)
         axes = axes * np.where((axes * vectors).sum(axis=0) < 0, -1.0, 1.0)

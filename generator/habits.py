@@ -89,8 +89,8 @@ def learn(homes: Homes, seed: int) -> Habits:
     period, kind = period_of(homes.days, first, years), kind_of(homes.days)
     present = homes.present()
     out = Habits(
-        np.full((count, SEASONS * years), -1, np.int32), np.empty(0), np.empty(0, np.uint8), np.empty(0),
-        np.empty(0), np.full((count, days, slots), np.nan, np.float32),
+        np.full((count, SEASONS * years), -1, np.int32), np.empty(0), np.empty(0, np.uint8),
+        np.empty(0), np.empty(0), np.full((count, days, slots), np.nan, np.float32),
         np.full((count, days, states.PARTS), np.nan), np.full((count, days, states.PARTS), np.nan),
     )  # fmt: skip
     rows: list[tuple[Floats, Floats, list[float], Floats]] = []
@@ -166,7 +166,10 @@ def _fill_periods(rows_of: npt.NDArray[np.int32]) -> None:
         known = row.copy()
         for period in np.flatnonzero(known < 0):
             near = [
-                known[(period % SEASONS + step) % SEASONS + SEASONS * ((period // SEASONS + y) % (periods // SEASONS))]
+                known[
+                    (period % SEASONS + step) % SEASONS
+                    + SEASONS * ((period // SEASONS + y) % (periods // SEASONS))
+                ]
                 for step in (0, 1, 3, 2)
                 for y in range(periods // SEASONS)
             ]

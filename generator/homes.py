@@ -57,7 +57,7 @@ class Homes:
 
     def present(self) -> npt.NDArray[np.bool_]:
         """bool[homes, days], the days that a home has."""
-        return ~np.isnan(self.wh[:, :, 0])
+        return np.asarray(~np.isnan(self.wh[:, :, 0]))
 
     def take(self, homes: npt.ArrayLike | None = None, days: npt.ArrayLike | None = None) -> Homes:
         """Some homes (indices) and some days (bool mask or indices) of these."""
@@ -105,7 +105,9 @@ def together(parts: Sequence[Homes], moved_days: Sequence[int]) -> Homes:
             )
     starts = [part.days.astype(np.int64) + m for part, m in zip(parts, moved_days, strict=True)]
     days = np.unique(np.concatenate(starts))
-    wh = np.full((sum(len(p.ids) for p in parts), len(days), parts[0].wh.shape[2]), np.nan, np.float32)
+    wh = np.full(
+        (sum(len(p.ids) for p in parts), len(days), parts[0].wh.shape[2]), np.nan, np.float32
+    )
     ids: list[str] = []
     for part, own in zip(parts, starts, strict=True):
         wh[len(ids) : len(ids) + len(part.ids), np.searchsorted(days, own)] = part.wh
@@ -139,7 +141,7 @@ def set_aside(homes: Homes, *, min_homes: int = MIN_HOMES, min_days: int = MIN_D
     if good.sum() < min_homes:
         why = ", ".join(f"{n} {reason}" for reason, n in aside.items()) or "none set aside"
         raise TrainingError(
-            f"{int(good.sum())} usable homes of {len(good)}, at least {min_homes} are needed ({why})",
+            f"{int(good.sum())} usable homes of {len(good)}, {min_homes} are needed ({why})",
             f"give more homes, each with {min_days} whole days or more",
         )
     kept = homes.take(homes=np.flatnonzero(good))
@@ -158,7 +160,7 @@ def _stray_days(wh: Floats) -> npt.NDArray[np.bool_]:
     A single day that no other resembles is a fault or a secret, and nothing to learn from.
     """
     peak, energy = wh.max(axis=2), wh.sum(axis=2)
-    out = np.zeros(peak.shape, bool)
+    out: npt.NDArray[np.bool_] = np.zeros(peak.shape, bool)
     for measure in (peak, energy):
         usual = np.nanquantile(measure, 0.98, axis=1, keepdims=True)
         out |= measure > STRAY * np.maximum(usual, 1.0)

@@ -119,7 +119,11 @@ def _choose(bits, start, stop, t1, t2, base, now, end, period, closing, marks, c
     count = min(right - left, CANDIDATES)
     free = np.uint64(right - left - count + 1)
     left += np.int64(((bits & _MASK16) * free) >> _16)
-    first, second, entry = marks[0, left : left + count], marks[1, left : left + count], marks[2, left : left + count]
+    first, second, entry = (
+        marks[0, left : left + count],
+        marks[1, left : left + count],
+        marks[2, left : left + count],
+    )
     bases, ends = marks[3, left : left + count], marks[4, left : left + count]
     periods = marks[5, left : left + count]
     for c in range(count):
@@ -188,7 +192,9 @@ def _chain_day(key, day, home, row, kind, start, target, tables, rank):  # type:
 
 
 @njit(cache=True, nogil=True)
-def draw_ranks(key, day, home, row, kind, period, before, driver, after, chain, tables, z, target, rank):  # type: ignore[no-untyped-def]
+def draw_ranks(  # type: ignore[no-untyped-def]
+    key, day, home, row, kind, period, before, driver, after, chain, tables, z, target, rank,
+):  # fmt: skip
     """Ranks (uint32[slots], below 65536) of a meter's day; False if the day is off."""
     share = tables.off[row, 0]
     if share > 0 and phi(own_part(key, day, OFF, OFF_WEIGH)) < share:
@@ -211,7 +217,9 @@ def draw_ranks(key, day, home, row, kind, period, before, driver, after, chain, 
 
 
 @njit(cache=True, nogil=True)
-def draw_curves(seed, meters, order, homes, partners, weights, scales, years, days, chain, tables, out):  # type: ignore[no-untyped-def]
+def draw_curves(  # type: ignore[no-untyped-def]
+    seed, meters, order, homes, partners, weights, scales, years, days, chain, tables, out,
+):  # fmt: skip
     """Wh of meters' days into out, uint16[meters, days, slots].
 
     meters: int64[n]; order: int64[n], in which they are drawn (by home, so that
@@ -237,8 +245,8 @@ def draw_curves(seed, meters, order, homes, partners, weights, scales, years, da
             kind = days.kinds[d]
             curve = out[i, d]
             if not draw_ranks(
-                key, days.numbers[d], home, row, kind, period, days.drivers[d, 0], days.drivers[d, 1],
-                days.drivers[d, 2], chain, tables, z, target, rank,
+                key, days.numbers[d], home, row, kind, period, days.drivers[d, 0],
+                days.drivers[d, 1], days.drivers[d, 2], chain, tables, z, target, rank,
             ):  # fmt: skip
                 curve[:] = np.uint16(min(tables.off[row, 1] * scale + 0.5, 65535.0))
                 continue
@@ -262,8 +270,8 @@ def count_ranks(seed, meters, homes, days, chain, tables, fine, counts):  # type
         for d in range(len(days.numbers)):
             row = np.int64(tables.rows_of[homes[i], days.periods[d]])
             if draw_ranks(
-                key, days.numbers[d], homes[i], row, days.kinds[d], days.periods[d], days.drivers[d, 0],
-                days.drivers[d, 1], days.drivers[d, 2], chain, tables, z, target, rank,
+                key, days.numbers[d], homes[i], row, days.kinds[d], days.periods[d],
+                days.drivers[d, 0], days.drivers[d, 1], days.drivers[d, 2], chain, tables, z, target, rank,
             ):  # fmt: skip
                 for s in range(slots):
                     counts[row, rank[s] >> fine] += 1

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntFlag
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -163,7 +162,9 @@ def _add(seed, meters, days, flags, starts, hours, shifted, sun, sky, out):  # t
                 if uniform(bits) < 0.55:
                     at = (18.5 + 1.8 * normal(draw(key, days[d], CAR + 1))) * per_hour
                     at = float(begin) if has & _FLAG_SHIFT else min(max(at, 0.0), slots - 1.0)
-                    _run(curve, np.int64(at), 3000.0 + 15000.0 * uniform(mix(bits)), car_w / per_hour)
+                    _run(
+                        curve, np.int64(at), 3000.0 + 15000.0 * uniform(mix(bits)), car_w / per_hour
+                    )
             if has & _FLAG_SUN:
                 clear = sky[d] * (0.85 + 0.15 * uniform(draw(key, days[d], SUN)))
                 for s in range(slots):

@@ -33,7 +33,9 @@ def main(arguments: list[str]) -> None:
     south = read_homes([data / "sgsc_households_30min.parquet"], "Australia/Sydney")
     north = read_homes([data / "swiss_households_15min.parquet"], "Europe/Zurich")
     homes = together([north, south], [-1820, 182])
-    model = fit(homes, source=SOURCE, licence=LICENCE, say=lambda text: print(text, file=sys.stderr))
+    model = fit(
+        homes, source=SOURCE, licence=LICENCE, say=lambda text: print(text, file=sys.stderr)
+    )
     card = model.save(out)
     print(f"{out}: {card['bytes']:,} bytes, {card['homes']} homes", file=sys.stderr)
 

@@ -40,7 +40,7 @@ def day_features(wh: Floats) -> npt.NDArray[np.float32]:
 
 
 def week_features(wh: Floats) -> npt.NDArray[np.float32]:
-    """float32[n, 70] of weeks float[n, 7, slots] (Monday first) in Wh; 70 with 24 slots and more."""
+    """float32[n, 70] of weeks float[n, 7, slots] (Monday first) in Wh."""
     x = np.asarray(wh, np.float32)
     n, _, slots = x.shape
     energy, peak, low = x.sum(axis=2), x.max(axis=2), np.sort(x, axis=2)[:, :, slots // 10]
@@ -59,8 +59,12 @@ def week_features(wh: Floats) -> npt.NDArray[np.float32]:
         flat.max(axis=1),
         _same(flat, 1),
     ]
-    return np.column_stack([energy, peak, low, near, shape[:, ::2] + shape[:, 1::2], spread]
-                           + [_same(flat, slots), *extra]).astype(np.float32)
+    return np.column_stack(
+        [
+            *(energy, peak, low, near, shape[:, ::2] + shape[:, 1::2], spread),
+            *(_same(flat, slots), *extra),
+        ]
+    ).astype(np.float32)
 
 
 def _same(flat: Floats, lag: int) -> npt.NDArray[np.float32]:
@@ -69,7 +73,7 @@ def _same(flat: Floats, lag: int) -> npt.NDArray[np.float32]:
 
 
 def autocorrelation(wh: Floats, lag: int) -> npt.NDArray[np.float64]:
-    """float64[homes] at `lag` slots of float[homes, days, slots]; NaN days are left out in pairs."""
+    """float64[homes] at `lag` slots of float[homes, days, slots]; NaN days left out."""
     flat = np.asarray(wh, np.float64).reshape(len(wh), -1)
     mean = np.nanmean(flat, axis=1, keepdims=True)
     c = flat - mean

@@ -37,7 +37,7 @@ _HALF: Final = ("quantiles", "mixing", "shares", "factors", "off", "chain_odds")
 
 @dataclass(frozen=True)
 class Model:
-    """All arrays; rows are homes in a period (season of a year), kinds are 0 for working days, 1 for weekends.
+    """All arrays. Rows: homes in a period (season of a year); kinds: 0 working day, 1 weekend.
 
     rows_of       int32[homes, periods]          row of each home in each season of each year
     quantiles     float32[2, rows, KNOTS]        Wh, by engine, calibrated
@@ -46,13 +46,13 @@ class Model:
     mixing        float32[homes, PARTS, PARTS]   z = mixing @ x, see `states`
     shares        float32[homes, PARTS, 2]       memory of each component: weeks, days
     driven        float32[homes]                 loading of the common driver
-    seam          float32[2]                     last slot's score on both days' fullness; its own variance
+    seam          float32[2]                     last slot's slope on both days' fullness; own variance
     blocks        uint8[n, slots / 4]            ranks of donors' quarter days
     marks         uint8[n, MARKS]                see `donors`
-    block_list    int32[homes, 2, BLOCKS, 2]     first and end of a home's blocks, by kind and quarter
+    block_list    int32[homes, 2, BLOCKS, 2]     first and end of a home's blocks
     near          int32[homes, NEAR]             homes most alike
     donors        int32[homes]                   how many of `near` lend their blocks
-    habit         int8[rows, 2, slots]           slot's mean rank minus that of its three hours, × 127
+    habit         int8[rows, 2, slots]           slot's mean rank minus its three hours', × 127
     move_class    int32[homes]                   class of movement
     chain_odds    float32[classes, HABITS, STATES, STATES]  moves of the chain
     factors       float32[2, 2, slots]           last calibration, by engine and kind

@@ -47,7 +47,7 @@ def _page(report: Mapping[str, Any], curves: Mapping[str, npt.ArrayLike]) -> str
         mean = {name: np.nanmean(np.asarray(x), axis=0) for name, x in curves.items()}
         parts.append("<h2>Mean curve, Wh by slot</h2>" + lines(list(mean), list(mean.values())))
         for name, days in curves.items():
-            some = np.asarray(days)[:6]
+            some = list(np.asarray(days)[:6])
             parts.append(f"<h2>Six days: {html.escape(name)}</h2>" + lines([""] * len(some), some))
     facts = html.escape(json.dumps(report.get("trained_on", {}), indent=1))
     parts.append(f"<h2>Trained on</h2><pre>{facts}</pre>")
@@ -76,7 +76,8 @@ def _bars(table: Mapping[str, Mapping[str, Sequence[float]]], key: str, title: s
         out.append(
             f'<text x="4" y="{y + 14}" font-size="13">{html.escape(name)}</text>'
             f'<rect x="110" y="{y}" width="{width:.1f}" height="18" fill="{_colour(i)}"/>'
-            f'<text x="{116 + width:.1f}" y="{y + 14}" font-size="12">{mean:.3f} ± {spread:.3f}</text>'
+            f'<text x="{116 + width:.1f}" y="{y + 14}" font-size="12">'
+            f"{mean:.3f} ± {spread:.3f}</text>"
         )
     return "".join(out) + "</svg>"
 

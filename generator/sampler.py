@@ -3,13 +3,13 @@
     generator = Generator(Model.load(path), seed=7, time_zone="Europe/Paris")
     wh = generator.curves(np.arange(1_000_000), [date(2025, 1, 14)])  # uint16[meters, days, slots]
 
-What comes out depends on (model, seed, driver, meter, day, engine) alone: shards of meters or of days,
-drawn by whomever in whatever order, are the same bytes.
+What comes out depends on (model, seed, driver, meter, day, engine) alone: shards of meters or
+of days, drawn by whomever in whatever order, are the same bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import Final
@@ -107,7 +107,7 @@ class Generator:
 
     def _draw(self, meters: npt.NDArray[np.int64], days: kernels.Days, out: Curves) -> None:
         starts = range(0, len(meters), CHUNK)
-        work: Callable[[int], None] = lambda at: self._chunk(  # noqa: E731
+        work: Callable[[int], None] = lambda at: self._chunk(
             meters[at : at + CHUNK], days, out[at : at + CHUNK]
         )
         if self.threads == 1 or len(starts) == 1:

@@ -176,4 +176,6 @@ def fit_shares(score: Floats) -> tuple[float, float]:
 
 _LAGS: Final = range(1, 15)
 _SHAPES: Final = shapes(np.array(_LAGS))
-_SHARES: Final = np.array([(a, b) for a in np.arange(19) / 20 for b in np.arange(19) / 20 if a + b <= 0.9])
+_SHARES: Final = np.array(
+    [(a, b) for a in np.arange(19) / 20 for b in np.arange(19) / 20 if a + b <= 0.9]
+)

@@ -33,8 +33,13 @@ class People(NamedTuple):
 def people(model: Model, seed: int, meters: npt.NDArray[np.int64]) -> People:
     """New homes: blends of a home with one of those most alike, scaled."""
     n = len(meters)
-    out = People(np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n), np.empty(n),
-                 np.empty(n, np.int32))
+    out = People(
+        np.empty(n, np.int32),
+        np.empty(n, np.int32),
+        np.empty(n),
+        np.empty(n),
+        np.empty(n, np.int32),
+    )
     years = model.rows_of.shape[1] // SEASONS
     kernels.draw_people(seed, meters, model.near, years, SPREAD, MOST, *out)
     return out
@@ -43,8 +48,9 @@ def people(model: Model, seed: int, meters: npt.NDArray[np.int64]) -> People:
 def twins(model: Model, meters: npt.NDArray[np.int64]) -> People:
     """The training homes themselves: meter m is home m modulo their number."""
     homes = (meters % model.homes).astype(np.int32)
-    return People(homes, homes, np.zeros(len(homes)), np.ones(len(homes)),
-                  np.zeros(len(homes), np.int32))
+    return People(
+        homes, homes, np.zeros(len(homes)), np.ones(len(homes)), np.zeros(len(homes), np.int32)
+    )
 
 
 def training_driver(model: Model) -> dict[int, float]:
@@ -80,9 +86,7 @@ def energy_scale(model: Model) -> npt.NDArray[np.int32]:
 
 def tables_of(model: Model) -> kernels.Tables:
     """The model's arrays as the kernels read them (float64, lists of lenders joined)."""
-    bounds, marks, number = donors.lists(
-        model.block_list, model.marks, model.near, model.donors
-    )
+    bounds, marks, number = donors.lists(model.block_list, model.marks, model.near, model.donors)
     wide = np.float64
     scale = energy_scale(model)
     columns = np.ascontiguousarray(marks.T, np.int32)

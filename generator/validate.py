@@ -80,7 +80,9 @@ def judge(real: Homes, rival: Rival, split: int, tstr: bool = True) -> Figures:
         theirs = np.isin(rival.origin, some[: len(some) // 2])
     out = classify.two_samples(real.wh, learn, wh, theirs, real.days, rival.days, split)
     if tstr:
-        out["tstr_mae"] = classify.forecast_error(wh[theirs], real.wh[~learn], rival.days, real.days)
+        out["tstr_mae"] = classify.forecast_error(
+            wh[theirs], real.wh[~learn], rival.days, real.days
+        )
     return out
 
 
@@ -101,8 +103,7 @@ def twin(homes: Homes, splits: int = 5, *, seed: int = 1, say: Say = print) -> d
         wh = drawn.curves(np.arange(model.homes), real.days.astype(np.int64))
         rivals[engine] = Rival(wh.astype(np.float32), np.arange(model.homes), real.days)
     for name, make in baselines.BASELINES.items():
-        wh = make(train, real.days, seed)
-        rivals[name] = Rival(wh, np.arange(model.homes), real.days)
+        rivals[name] = Rival(make(train, real.days, seed), np.arange(model.homes), real.days)
     rows: dict[str, list[Figures]] = {}
     for name, rival in rivals.items():
         say(f"judging {name}")
@@ -118,7 +119,10 @@ def new_homes(homes: Homes, splits: int = 12, *, seed: int = 1, say: Say = print
     for split in range(splits):
         order = np.random.default_rng(split).permutation(len(homes.ids))
         half = len(order) // 2
-        train, real = homes.take(homes=np.sort(order[:half])), homes.take(homes=np.sort(order[half:]))
+        train, real = (
+            homes.take(homes=np.sort(order[:half])),
+            homes.take(homes=np.sort(order[half:])),
+        )
         say(f"split {split + 1} of {splits}: fitting on {half} homes")
         model = fit(train, seed=seed)
         card = model.card
@@ -132,7 +136,9 @@ def new_homes(homes: Homes, splits: int = 12, *, seed: int = 1, say: Say = print
             rivals[engine] = Rival(wh.astype(np.float32), who.astype(np.int64) + count, real.days)
         if split == 0:
             for name, make in baselines.BASELINES.items():
-                rivals[name] = Rival(make(train, train.days, seed), np.arange(half) + count, train.days)
+                rivals[name] = Rival(
+                    make(train, train.days, seed), np.arange(half) + count, train.days
+                )
         for name, rival in rivals.items():
             figures = compare(real, rival, train, seed) | judge(real, rival, split, split == 0)
             rows.setdefault(name, []).append(figures)
@@ -155,7 +161,7 @@ def _mean_curve(wh: Floats) -> Floats:
 def _report(
     design: str, rows: Mapping[str, list[Figures]], card: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Mean and standard deviation over the splits, and the excess over the floor of the same split."""
+    """Mean and deviation over the splits, and the excess over the floor of the same split."""
     table: dict[str, dict[str, tuple[float, float]]] = {}
     for name, figures in rows.items():
         keys = sorted(set.union(*(set(f) for f in figures)))

@@ -21,8 +21,8 @@ from typing import Final
 
 import polars as pl
 
-from wattstorm.metering import cells
 from wattstorm.errors import IngestError, UsageError
+from wattstorm.metering import cells
 from wattstorm.setting_values import closest
 
 METER_NAMES: Final = ("meter", "external_id", "meter_id", "prm")
