@@ -3,6 +3,8 @@
 1. Each row's ranks are counted over a simulation and its quantile function is warped, so that
    a home's own distribution is exact whatever the choice among blocks prefers.
 2. One factor for each slot and day type makes the mean curve of new homes the training mean.
+3. Each row is scaled by what the factors did to its mean, so that a home's energy is exact;
+   2 and 3 are done twice.
 """
 
 from __future__ import annotations
@@ -34,15 +36,31 @@ def calibrate(model: Model, homes: Homes) -> Model:
     days = _typical_days(homes)
     quantiles = model.quantiles.copy()
     for engine in range(len(ENGINES)):
-        counts = _count(model, days, engine)
+        counts, _ = _count(model, days, engine)
         for row, count in enumerate(counts):
             if count.sum():
                 drawn = np.r_[0.0, np.cumsum(count) / count.sum()]
                 true = np.interp(KNOTS, np.linspace(0, 1, _BINS + 1), drawn)
                 quantiles[engine, row] = np.interp(true, KNOTS, model.quantiles[engine, row])
     model = replace(model, quantiles=quantiles)
-    factors = np.array([_factors(model, homes, e) for e in range(len(ENGINES))])
-    return replace(model, factors=factors.astype(np.float32))
+    for _ in range(2):
+        model = replace(model, factors=np.ones_like(model.factors))
+        factors = np.array([_factors(model, homes, e) for e in range(len(ENGINES))])
+        model = replace(model, factors=factors.astype(np.float32))
+        model = replace(model, quantiles=_scaled(model, quantiles, days))
+    return model
+
+
+def _scaled(
+    model: Model, quantiles: npt.NDArray[np.float32], days: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float32]:
+    """Quantiles whose means the model's factors leave as they were."""
+    out = quantiles.copy()
+    for engine in range(len(ENGINES)):
+        _, sums = _count(replace(model, quantiles=quantiles), days, engine)
+        ratio = np.where(sums[:, 0] > 0, sums[:, 1] / np.maximum(sums[:, 0], 1e-9), 1.0)
+        out[engine] *= ratio[:, None]
+    return out
 
 
 def _typical_days(homes: Homes) -> npt.NDArray[np.int64]:
@@ -52,18 +70,20 @@ def _typical_days(homes: Homes) -> npt.NDArray[np.int64]:
     return homes.days[::step].astype(np.int64)
 
 
-def _count(model: Model, days: npt.NDArray[np.int64], engine: int) -> npt.NDArray[np.int64]:
-    """int64[rows, _BINS], ranks drawn in each row."""
+def _count(
+    model: Model, days: npt.NDArray[np.int64], engine: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """(int64[rows, _BINS] ranks drawn in each row, float64[rows, 2] Wh, see `count_ranks`)."""
     rows = model.quantiles.shape[1]
-    counts = np.zeros((rows, _BINS), np.int64)
+    counts, sums = np.zeros((rows, _BINS), np.int64), np.zeros((rows, 2))
     periods = max(len(set(row)) for row in model.rows_of.tolist())
     times = max(1, round(_VALUES * periods / (len(days) * model.slots)))
     homes = np.tile(np.arange(model.homes, dtype=np.int32), times)
     meters = np.arange(homes.size, dtype=np.int64)
     kernels.count_ranks(
-        _SEED, meters, homes, days_of(model, days), engine == 1, tables_of(model), 5, counts
+        _SEED, meters, homes, days_of(model, days), engine == 1, tables_of(model), counts, sums
     )
-    return counts
+    return counts, sums
 
 
 def _factors(model: Model, homes: Homes, engine: int) -> npt.NDArray[np.float64]:

@@ -216,6 +216,13 @@ def draw_ranks(  # type: ignore[no-untyped-def]
     return True
 
 
+@njit(cache=True, inline="always")
+def _value(wh, rank):  # type: ignore[no-untyped-def]
+    """Wh at a rank (of 65536) of a quantile function float64[KNOTS]."""
+    k = np.int64(BELOW[rank >> FINE_SHIFT])
+    return wh[k] + (np.float64(rank) - KNOT_START[k]) * KNOT_STEPS[k] * (wh[k + 1] - wh[k])
+
+
 @njit(cache=True, nogil=True)
 def draw_curves(  # type: ignore[no-untyped-def]
     seed, meters, order, homes, partners, weights, scales, years, days, chain, tables, out,
@@ -252,29 +259,34 @@ def draw_curves(  # type: ignore[no-untyped-def]
                 continue
             factor = tables.factors[engine, kind]
             for s in range(slots):
-                r = rank[s]
-                k = np.int64(BELOW[r >> FINE_SHIFT])
-                part = (np.float64(r) - KNOT_START[k]) * KNOT_STEPS[k]
-                value = (wh[k] + part * (wh[k + 1] - wh[k])) * factor[s]
-                curve[s] = np.uint16(min(value + 0.5, 65535.0))
+                curve[s] = np.uint16(min(_value(wh, rank[s]) * factor[s] + 0.5, 65535.0))
 
 
 @njit(cache=True, nogil=True)
-def count_ranks(seed, meters, homes, days, chain, tables, fine, counts):  # type: ignore[no-untyped-def]
-    """How often each rank (>> fine) is drawn in each row: adds to counts, int64[rows, bins]."""
+def count_ranks(seed, meters, homes, days, chain, tables, counts, sums):  # type: ignore[no-untyped-def]
+    """What is drawn in each row: adds to counts int64[rows, 2048], ranks by 32, and to sums.
+
+    sums: float64[rows, 2], Wh with and without the factors of the slots.
+    """
     slots = tables.factors.shape[2]
     z, target = np.empty(PARTS), np.empty(PARTS)
     rank = np.empty(slots, np.uint32)
+    engine = np.int64(chain)
     for i in range(len(meters)):
-        key = meter_key(seed, meters[i])
+        key, home = meter_key(seed, meters[i]), homes[i]
         for d in range(len(days.numbers)):
-            row = np.int64(tables.rows_of[homes[i], days.periods[d]])
+            row = np.int64(tables.rows_of[home, days.periods[d]])
+            kind, driver = days.kinds[d], days.drivers[d]
             if draw_ranks(
-                key, days.numbers[d], homes[i], row, days.kinds[d], days.periods[d],
-                days.drivers[d, 0], days.drivers[d, 1], days.drivers[d, 2], chain, tables, z, target, rank,
+                key, days.numbers[d], home, row, kind, days.periods[d],
+                driver[0], driver[1], driver[2], chain, tables, z, target, rank,
             ):  # fmt: skip
                 for s in range(slots):
-                    counts[row, rank[s] >> fine] += 1
+                    r = rank[s]
+                    counts[row, r >> FINE_SHIFT] += 1
+                    wh = _value(tables.quantiles[engine, row], r)
+                    sums[row, 0] += wh * tables.factors[engine, kind, s]
+                    sums[row, 1] += wh
 
 
 @njit(cache=True, nogil=True)

@@ -46,7 +46,7 @@ class Model:
     mixing        float32[homes, PARTS, PARTS]   z = mixing @ x, see `states`
     shares        float32[homes, PARTS, 2]       memory of each component: weeks, days
     driven        float32[homes]                 loading of the common driver
-    seam          float32[2]                     last slot's slope on both days' fullness; own variance
+    seam          float32[2]                     last slot's slope on days' fullness; own variance
     blocks        uint8[n, slots / 4]            ranks of donors' quarter days
     marks         uint8[n, MARKS]                see `donors`
     block_list    int32[homes, 2, BLOCKS, 2]     first and end of a home's blocks

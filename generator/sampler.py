@@ -107,9 +107,10 @@ class Generator:
 
     def _draw(self, meters: npt.NDArray[np.int64], days: kernels.Days, out: Curves) -> None:
         starts = range(0, len(meters), CHUNK)
-        work: Callable[[int], None] = lambda at: self._chunk(
-            meters[at : at + CHUNK], days, out[at : at + CHUNK]
-        )
+
+        def work(at: int) -> None:
+            self._chunk(meters[at : at + CHUNK], days, out[at : at + CHUNK])
+
         if self.threads == 1 or len(starts) == 1:
             for at in starts:
                 work(at)

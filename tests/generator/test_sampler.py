@@ -93,7 +93,9 @@ def test_days_of_46_and_50_half_hours_keep_every_slot_and_its_energy(model: Mode
         assert local.shape == (500, slots)
         # Two o'clock to three is left out in spring and comes twice in autumn; nothing else moves.
         sign = {46: -1, 48: 0, 50: 1}[slots]
-        assert np.array_equal(local.sum(axis=1), clock.sum(axis=1) + sign * clock[:, 4:6].sum(axis=1))
+        assert np.array_equal(
+            local.sum(axis=1), clock.sum(axis=1) + sign * clock[:, 4:6].sum(axis=1)
+        )
         first = drawn.calendar.day_slots(day).start
         for place in (0, 4, slots - 1):
             assert np.array_equal(drawn.slot_wh(meters, first + place), local[:, place])
