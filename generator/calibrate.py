@@ -44,11 +44,14 @@ def calibrate(model: Model, homes: Homes) -> Model:
                 quantiles[engine, row] = np.interp(true, KNOTS, model.quantiles[engine, row])
     model = replace(model, quantiles=quantiles)
     for _ in range(2):
-        model = replace(model, factors=np.ones_like(model.factors))
-        factors = np.array([_factors(model, homes, e) for e in range(len(ENGINES))])
-        model = replace(model, factors=factors.astype(np.float32))
+        ones = np.ones_like
+        model = replace(model, factors=ones(model.factors), level=ones(model.level))
+        found = [_factors(model, homes, e) for e in range(len(ENGINES))]
+        factors = np.array([f for f, _ in found]).astype(np.float32)
+        level = np.array([n for _, n in found], np.float32)
+        model = replace(model, factors=factors)
         model = replace(model, quantiles=_scaled(model, quantiles, days))
-    return model
+    return replace(model, level=level)
 
 
 def _scaled(
@@ -86,12 +89,16 @@ def _count(
     return counts, sums
 
 
-def _factors(model: Model, homes: Homes, engine: int) -> npt.NDArray[np.float64]:
-    """float64[2, slots]: training mean over drawn mean, by day type, of new homes."""
+def _factors(model: Model, homes: Homes, engine: int) -> tuple[npt.NDArray[np.float64], float]:
+    """(float64[2, slots], level): training mean over drawn mean of new homes.
+
+    The factors are of mean 1 and act on every home; the level is what is left, and acts on
+    new homes only: blends need not have the mean of what they are blended of.
+    """
     days = homes.days.astype(np.int64)
     real, drawn = mean_curves(model, homes), np.ones((2, model.slots))
     meters = np.arange(max(1, _CURVES // len(days)), dtype=np.int64)
-    who = people(model, _SEED, meters)
+    who = people(model, _SEED, meters, engine)
     kind = kind_of(days)
     wh = np.empty((meters.size, len(days), model.slots), np.uint16)
     kernels.draw_curves(
@@ -100,9 +107,23 @@ def _factors(model: Model, homes: Homes, engine: int) -> npt.NDArray[np.float64]
     )  # fmt: skip
     for k in (0, 1):
         if (kind == k).any():
-            drawn[k] = wh[:, kind == k].mean(axis=(0, 1))
+            drawn[k] = by_home(wh[:, kind == k].mean(axis=1), who.homes)
     factor = np.where((drawn > 0) & (real > 0), real / np.maximum(drawn, 1e-6), 1.0)
-    return np.clip(factor, 0.5, 2.0)
+    factor = np.clip(factor, 0.5, 2.0)
+    share = np.array([[(kind == 0).mean()], [(kind == 1).mean()]])
+    level = float((factor * drawn * share).sum() / max(float((drawn * share).sum()), 1e-6))
+    return factor / level, level
+
+
+def by_home(curves: Floats, homes: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
+    """float64[slots]: mean of curves [meters, slots] in which each home they are of counts alike.
+
+    Which homes a few thousand meters happen to be is the larger part of the noise of their mean.
+    """
+    known, place = np.unique(homes, return_inverse=True)
+    total = np.zeros((known.size, curves.shape[1]))
+    np.add.at(total, place, curves)
+    return np.asarray((total / np.bincount(place)[:, None]).mean(axis=0))
 
 
 def mean_curves(model: Model, homes: Homes) -> npt.NDArray[np.float64]:

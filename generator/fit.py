@@ -74,6 +74,7 @@ def fit(
         move_class=move_class,
         chain_odds=chain.odds(learnt, homes.days, move_class),
         factors=np.ones((2, 2, slots), np.float32),
+        level=np.ones(2, np.float32),
         card=_card(homes, driver, seed, licence, source),
     )
     say("calibration")

@@ -1,7 +1,7 @@
 """Training data: readings in files → whole local days of homes, and what was set aside.
 
 A day curve has one value for each slot of the wall clock (48 with half hours).
-On the day the clocks go forward two of them do not exist (NaN); on the day they
+The day the clocks go forward is left out, for two of them do not exist; of the day they
 go back the first of each repeated pair is kept.
 """
 
@@ -212,23 +212,18 @@ def _grid(rows: pl.DataFrame, step: int, minutes: int, time_zone: str) -> Homes:
     ids = sums["id"].unique().sort()
     home = sums["id"].rank("dense").to_numpy().astype(np.int64) - 1
     per_day = 1440 // minutes
-    column = np.full(len(days) * (per_day * 2), -1, np.int16)
     starts = np.array([calendar.day_slots(date_of_day_number(d)).start for d in days])
+    length = np.diff(np.r_[starts, calendar.day_slots(date_of_day_number(days[-1])).stop])
+    column = np.full((len(days), int(length.max())), -1, np.int16)
     for i, number in enumerate(days):
-        places = clock_places(calendar, int(number))
-        # later places first: where a place comes twice the first of the pair stays
-        column[i * per_day * 2 : i * per_day * 2 + len(places)] = _first_only(places)
-    where = column[(day - days[0]) * per_day * 2 + slots - starts[day - days[0]]]
+        if length[i] >= per_day:  # a day that lacks an hour is not whole
+            column[i, : length[i]] = _first_only(clock_places(calendar, int(number)))
+    at = day - days[0]
+    where = column[at, slots - starts[at]]
     wh = np.full((len(ids), len(days), per_day), np.nan, np.float32)
     use = where >= 0
-    wh[home[use], (day - days[0])[use], where[use]] = sums["wh"].to_numpy()[use]
-    whole = ~np.isnan(wh)
-    exists = np.zeros((len(days), per_day), bool)
-    for i in range(len(days)):
-        places = column[i * per_day * 2 : (i + 1) * per_day * 2]
-        exists[i, places[places >= 0]] = True
-    complete = (whole | ~exists[None]).all(axis=2) & exists.all(axis=1)[None]
-    wh[~complete] = np.nan
+    wh[home[use], at[use], where[use]] = sums["wh"].to_numpy()[use]
+    wh[np.isnan(wh).any(axis=2)] = np.nan
     return Homes(wh, days, tuple(ids.to_list()), time_zone)
 
 

@@ -115,7 +115,7 @@ def _sun(day: int, slots: int, latitude: float) -> npt.NDArray[np.float64]:
 def _sky(seed: int, day: int) -> float:
     """Clearness of a day for all homes, 0.15 to 1: clouds are common to a country."""
     bits = draw(np.uint64(seed) + np.uint64(0xC10D), np.int64(day), np.int64(CLOUD))
-    return 0.15 + 0.85 * float(uniform(bits)) ** 0.7
+    return 0.15 + 0.85 * float(uniform(np.uint64(bits))) ** 0.7
 
 
 @njit(cache=True, nogil=True)

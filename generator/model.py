@@ -56,6 +56,7 @@ class Model:
     move_class    int32[homes]                   class of movement
     chain_odds    float32[classes, HABITS, STATES, STATES]  moves of the chain
     factors       float32[2, 2, slots]           last calibration, by engine and kind
+    level         float32[2]                     scale of new homes, by engine
     """
 
     rows_of: npt.NDArray[np.int32]
@@ -75,6 +76,7 @@ class Model:
     move_class: npt.NDArray[np.int32]
     chain_odds: npt.NDArray[np.float32]
     factors: npt.NDArray[np.float32]
+    level: npt.NDArray[np.float32]
     card: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -183,6 +185,7 @@ def _check(model: Model, directory: Path) -> None:
         "block_list": (homes, 2, BLOCKS, 2),
         "habit": (rows, 2, slots),
         "factors": (2, 2, slots),
+        "level": (2,),
     }
     wrong = [n for n, shape in shapes.items() if getattr(model, n).shape != shape]
     for name, below in (

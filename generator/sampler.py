@@ -62,7 +62,11 @@ class Generator:
     def people(self, meters: npt.ArrayLike) -> People:
         """Who these meters are. meters: whole numbers ≥ 0, [n]."""
         numbers = np.asarray(meters, np.int64)
-        return twins(self.model, numbers) if self.twins else people(self.model, self.seed, numbers)
+        return (
+            twins(self.model, numbers)
+            if self.twins
+            else people(self.model, self.seed, numbers, ENGINES.index(self.engine))
+        )
 
     def curves(
         self,

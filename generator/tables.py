@@ -30,7 +30,7 @@ class People(NamedTuple):
     years: npt.NDArray[np.int32]
 
 
-def people(model: Model, seed: int, meters: npt.NDArray[np.int64]) -> People:
+def people(model: Model, seed: int, meters: npt.NDArray[np.int64], engine: int = 0) -> People:
     """New homes: blends of a home with one of those most alike, scaled."""
     n = len(meters)
     out = People(
@@ -42,6 +42,7 @@ def people(model: Model, seed: int, meters: npt.NDArray[np.int64]) -> People:
     )
     years = model.rows_of.shape[1] // SEASONS
     kernels.draw_people(seed, meters, model.near, years, SPREAD, MOST, *out)
+    out.scales[:] *= float(model.level[engine])
     return out
 
 
