@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from generator import Homes, baselines, metrics, report
+from generator.attack import outlier_attack
 from generator.classify import rank_auc, two_samples
 from generator.validate import Rival, compare
 
@@ -37,6 +38,10 @@ def test_a_classical_chain_is_told_from_real_days(homes: Homes) -> None:
     learn = np.arange(20) % 2 == 0
     found = two_samples(homes.wh, learn, wh, learn, homes.days, homes.days, 0)
     assert found["c2st_day"] > 0.8
+
+
+def test_an_outlier_attack_is_a_number_between_none_and_all(homes: Homes) -> None:
+    assert 0 <= outlier_attack(homes.take(days=np.arange(80)), "chain") <= 1
 
 
 def test_figures_know_their_formulas() -> None:
