@@ -21,7 +21,8 @@ off-peak water heaters and shifts, cars and solar panels: `Layers(off_peak=0.4, 
 .apply(wh, seed, meters, day_numbers)` → int32 net Wh.
 
 Validation, which needs scikit-learn: `generator.validate.twin(homes)`, `.new_homes(homes)` →
-a report as a dict; `generator.attack.outlier_attack(homes)`; `generator.report.write(report, directory)` → JSON and HTML.
+a report as a dict; `generator.attack.outlier_attack(homes)` → 0.5 is chance;
+`generator.report.write(report, directory)` → JSON and HTML.
 
 The rooms: homes (reading) → habits, ranks, states, donors, chain (what is learnt) → fit,
 calibrate → model (artefact) → tables, kernels, sampler (drawing) → driver, layers.
