@@ -13,7 +13,9 @@
     │   ├── SlotError                      a time off the grid, or a grid that no calendar fits
     │   ├── RegisterError                  a meter register that must not be built or opened
     │   ├── IngestError                    an input file that cannot be read at all
-    │   └── SnapshotError                  a snapshot that is damaged or of another version
+    │   ├── SnapshotError                  a snapshot that is damaged or of another version
+    │   ├── TrainingError                  homes that no generator can be fitted on
+    │   └── ArtefactError                  a fitted model that is damaged or of another version
     ├── ClusterError                   1   a Storm cluster that cannot do what was asked of it
     └── StreamError                    1   the transactional contract says no
         ├── FencedOff                      another task owns the partition now
@@ -102,6 +104,14 @@ class IngestError(DataError):
 
 
 class SnapshotError(DataError):
+    pass
+
+
+class TrainingError(DataError):
+    pass
+
+
+class ArtefactError(DataError):
     pass
 
 

@@ -16,10 +16,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from wattstorm.cli.common import Store, open_register, open_store, say, settings_of
 from wattstorm.cli.loading import Loading
-from wattstorm.cli.meter_files import Wanted, read_files
 from wattstorm.engine.watch import Watch
 from wattstorm.errors import UsageError
 from wattstorm.metering.block import MAX_READINGS, Channel
+from wattstorm.metering.meter_files import Wanted, read_files
 from wattstorm.metering.register import Register
 from wattstorm.metering.slots import SlotGrid, load_zone
 from wattstorm.readers.accounts import Conservation

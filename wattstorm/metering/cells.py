@@ -34,8 +34,8 @@ class Stamps(NamedTuple):
 def ids(name: str, dtype: pl.DataType) -> pl.Expr:
     """UInt64: 1 to 14 digits, or a whole number."""
     column = pl.col(name)
-    if dtype == pl.String:
-        text = column.str.strip_chars()
+    if dtype == pl.String or isinstance(dtype, (pl.Categorical, pl.Enum)):
+        text = column.cast(pl.String).str.strip_chars()
         return pl.when(text.str.contains(r"^\d{1,14}$")).then(text).cast(pl.UInt64, strict=False)
     if dtype.is_integer():
         return pl.when(column.is_between(0, MAX_ID)).then(column).cast(pl.UInt64, strict=False)

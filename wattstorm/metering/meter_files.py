@@ -21,8 +21,8 @@ from typing import Final
 
 import polars as pl
 
-from wattstorm.cli import cells
 from wattstorm.errors import IngestError, UsageError
+from wattstorm.metering import cells
 from wattstorm.setting_values import closest
 
 METER_NAMES: Final = ("meter", "external_id", "meter_id", "prm")
@@ -89,6 +89,11 @@ class Batches:
             raise IngestError(
                 f"a file cannot be read: {error}", "what was read before it is sent and counted"
             ) from error
+
+
+def scan_readings(path: Path, index: int, wanted: Wanted) -> pl.LazyFrame:
+    """The file's frame, unread and in its own order; IngestError, UsageError as `read_files`."""
+    return _survey(path, index, wanted).frame
 
 
 def _survey(path: Path, index: int, wanted: Wanted) -> Survey:
