@@ -38,6 +38,12 @@ OFF_WEIGH = weights([0.7, 0.25])
 WINDOW_LEAST, WINDOW_SHARE = 10, 0.15
 
 
+hot = njit(cache=True, nogil=True, _nrt=False)  # type: ignore[call-overload]
+"""For what runs once a day or more often: without counting who holds which array, which took
+two fifths of the time (an atomic instruction for each array, view and call). Such a function
+cannot make an array: scratch comes from outside."""
+
+
 class Tables(NamedTuple):
     """A model as the kernels read it; see `Model` and `donors.lists` for what they hold."""
 
@@ -58,6 +64,23 @@ class Tables(NamedTuple):
     habit: npt.NDArray[np.float64]
     move_class: npt.NDArray[np.int32]
     moves: npt.NDArray[np.uint32]
+
+
+class Scratch(NamedTuple):
+    """Room to work in, one a thread; see `scratch_of`."""
+
+    z: npt.NDArray[np.float64]
+    target: npt.NDArray[np.float64]
+    cost: npt.NDArray[np.int32]
+    rank: npt.NDArray[np.uint32]
+    wh: npt.NDArray[np.float64]
+
+
+def scratch_of(slots: int) -> Scratch:
+    return Scratch(
+        np.empty(PARTS), np.empty(PARTS), np.empty(CANDIDATES, np.int32),
+        np.empty(slots, np.uint32), np.empty(KNOT_START.size),
+    )  # fmt: skip
 
 
 class Days(NamedTuple):
@@ -81,25 +104,27 @@ def _seam(key, day, both, tables):  # type: ignore[no-untyped-def]
     return phi(tables.seam[0] * both + tables.seam[1] * normal(draw(key, day, SEAM))) * 256.0
 
 
-@njit(cache=True, nogil=True)
+@hot
 def _targets(key, day, home, row, kind, full, tables, z, out):  # type: ignore[no-untyped-def]
     """Parts' ranks × 255 of the day into out, float64[PARTS]."""
     mixing = tables.mixing[home]
     for a in range(PARTS):
-        z[a] = mixing[a, 0] * full
+        z[a] = mixing[0, a] * full
     for j in range(1, PARTS):
         x = own_part(key, day, COMPONENT + j, tables.weigh[home, j])
         for a in range(PARTS):
-            z[a] += mixing[a, j] * x
-    last = tables.targets.shape[3] - 1
+            z[a] += mixing[j, a] * x
+    curve = tables.targets[row, kind]
+    last = tables.targets.shape[2] // PARTS - 1
     for a in range(PARTS):
         at = phi(z[a]) * last
         k = min(np.int64(at), last - 1)
-        low, high = tables.targets[row, kind, a, k], tables.targets[row, kind, a, k + 1]
-        out[a] = low + (at - k) * (np.float64(high) - low)
+        place = np.uint64(a * (last + 1) + k)
+        low, high = curve[place], curve[place + np.uint64(1)]
+        out[a] = low + (at - k) * (high - low)
 
 
-@njit(cache=True, nogil=True)
+@hot
 def _choose(bits, start, stop, t1, t2, base, now, end, period, closing, marks, cost):  # type: ignore[no-untyped-def]
     """Place in the list [start, stop) of the block that fits best.
 
@@ -107,13 +132,12 @@ def _choose(bits, start, stop, t1, t2, base, now, end, period, closing, marks, c
     CANDIDATES that follow each other are compared, from a place drawn by chance; one loop
     without branches, in whole numbers, which compiles to vector instructions.
     """
-    low, high, mean = start, stop, t1 + t2
-    while low < high:
-        middle = (low + high) >> 1
-        if marks[0, middle] + marks[1, middle] < mean:
-            low = middle + 1
-        else:
-            high = middle
+    low, rest, mean = start, stop - start, t1 + t2
+    means = marks[6]
+    while rest > 0:  # without a branch that depends on chance, which the processor would guess
+        half = (rest + 1) >> 1
+        low += half * np.int64(means[np.uint64(low + half - 1)] < mean)
+        rest -= half
     half = max(WINDOW_LEAST, np.int64((stop - start) * WINDOW_SHARE))
     left, right = max(low - half, start), min(low + half, stop)
     count = min(right - left, CANDIDATES)
@@ -141,12 +165,11 @@ def _choose(bits, start, stop, t1, t2, base, now, end, period, closing, marks, c
     return left + np.int64(least & 63)
 
 
-@njit(cache=True, nogil=True)
-def _block_day(key, day, home, kind, period, start, end, target, tables, rank):  # type: ignore[no-untyped-def]
+@hot
+def _block_day(key, day, home, kind, period, start, end, target, tables, cost, rank):  # type: ignore[no-untyped-def]
     """Ranks (uint16) of a day, from blocks matched on the last rank and the day's parts."""
     count, length = tables.bounds.shape[2], tables.blocks.shape[1]
     now, slot = tables.scale[min(np.int64(start), 255)], 0
-    cost = np.empty(CANDIDATES, np.int32)
     jitter = np.uint64(0)
     for b in range(count):
         place = _choose(
@@ -165,7 +188,7 @@ def _block_day(key, day, home, kind, period, start, end, target, tables, rank): 
         now = tables.scale[block[length - 1]]
 
 
-@njit(cache=True, nogil=True)
+@hot
 def _chain_day(key, day, home, row, kind, start, target, tables, rank):  # type: ignore[no-untyped-def]
     """Ranks (uint16) of a day, slot by slot: next state given the state and the habit level."""
     moves = tables.moves[tables.move_class[home]]
@@ -191,11 +214,12 @@ def _chain_day(key, day, home, row, kind, start, target, tables, rank):  # type:
             slot += 1
 
 
-@njit(cache=True, nogil=True)
+@hot
 def draw_ranks(  # type: ignore[no-untyped-def]
-    key, day, home, row, kind, period, before, driver, after, chain, tables, z, target, rank,
+    key, day, home, row, kind, period, before, driver, after, chain, tables, scratch, rank,
 ):  # fmt: skip
     """Ranks (uint32[slots], below 65536) of a meter's day; False if the day is off."""
+    z, target, cost = scratch
     share = tables.off[row, 0]
     if share > 0 and phi(own_part(key, day, OFF, OFF_WEIGH)) < share:
         return False
@@ -212,7 +236,7 @@ def draw_ranks(  # type: ignore[no-untyped-def]
         _chain_day(key, day, home, row, kind, start, target, tables, rank)
     else:
         end = _seam(key, day + 1, full + tomorrow, tables)
-        _block_day(key, day, home, kind, np.int32(period), start, end, target, tables, rank)
+        _block_day(key, day, home, kind, np.int32(period), start, end, target, tables, cost, rank)
     return True
 
 
@@ -223,9 +247,9 @@ def _value(wh, rank):  # type: ignore[no-untyped-def]
     return wh[k] + (np.float64(rank) - KNOT_START[k]) * KNOT_STEPS[k] * (wh[k + 1] - wh[k])
 
 
-@njit(cache=True, nogil=True)
+@hot
 def draw_curves(  # type: ignore[no-untyped-def]
-    seed, meters, order, homes, partners, weights, scales, years, days, chain, tables, out,
+    seed, meters, order, homes, partners, weights, scales, years, days, chain, tables, scratch, out,
 ):  # fmt: skip
     """Wh of meters' days into out, uint16[meters, days, slots].
 
@@ -233,9 +257,7 @@ def draw_curves(  # type: ignore[no-untyped-def]
     tables stay in cache); homes, partners: int32[n]; weights, scales: float64[n].
     """
     slots = out.shape[2]
-    z, target = np.empty(PARTS), np.empty(PARTS)
-    rank = np.empty(slots, np.uint32)
-    wh = np.empty(KNOT_START.size)
+    rank, wh = scratch.rank, scratch.wh
     engine = np.int64(chain)
     for i in order:
         key = meter_key(seed, meters[i])
@@ -253,7 +275,7 @@ def draw_curves(  # type: ignore[no-untyped-def]
             curve = out[i, d]
             if not draw_ranks(
                 key, days.numbers[d], home, row, kind, period, days.drivers[d, 0],
-                days.drivers[d, 1], days.drivers[d, 2], chain, tables, z, target, rank,
+                days.drivers[d, 1], days.drivers[d, 2], chain, tables, scratch[:3], rank,
             ):  # fmt: skip
                 curve[:] = np.uint16(min(tables.off[row, 1] * scale + 0.5, 65535.0))
                 continue
@@ -262,15 +284,14 @@ def draw_curves(  # type: ignore[no-untyped-def]
                 curve[s] = np.uint16(min(_value(wh, rank[s]) * factor[s] + 0.5, 65535.0))
 
 
-@njit(cache=True, nogil=True)
-def count_ranks(seed, meters, homes, days, chain, tables, counts, sums):  # type: ignore[no-untyped-def]
+@hot
+def count_ranks(seed, meters, homes, days, chain, tables, scratch, counts, sums):  # type: ignore[no-untyped-def]
     """What is drawn in each row: adds to counts int64[rows, 2048], ranks by 32, and to sums.
 
     sums: float64[rows, 2], Wh with and without the factors of the slots.
     """
     slots = tables.factors.shape[2]
-    z, target = np.empty(PARTS), np.empty(PARTS)
-    rank = np.empty(slots, np.uint32)
+    rank = scratch.rank
     engine = np.int64(chain)
     for i in range(len(meters)):
         key, home = meter_key(seed, meters[i]), homes[i]
@@ -279,7 +300,7 @@ def count_ranks(seed, meters, homes, days, chain, tables, counts, sums):  # type
             kind, driver = days.kinds[d], days.drivers[d]
             if draw_ranks(
                 key, days.numbers[d], home, row, kind, days.periods[d],
-                driver[0], driver[1], driver[2], chain, tables, z, target, rank,
+                driver[0], driver[1], driver[2], chain, tables, scratch[:3], rank,
             ):  # fmt: skip
                 for s in range(slots):
                     r = rank[s]
@@ -289,7 +310,7 @@ def count_ranks(seed, meters, homes, days, chain, tables, counts, sums):  # type
                     sums[row, 1] += wh
 
 
-@njit(cache=True, nogil=True)
+@hot
 def draw_people(seed, meters, near, periods, spread, most, homes, partners, weights, scales, years):  # type: ignore[no-untyped-def]
     """New homes: a home, a partner among those most alike, how much of it, and a scale.
 

@@ -127,5 +127,6 @@ class Generator:
         who = self.people(meters)
         order = np.argsort(who.homes, kind="stable")
         kernels.draw_curves(
-            self.seed, meters, order, *who, days, self.engine == "chain", self._tables, out
-        )
+            self.seed, meters, order, *who, days, self.engine == "chain", self._tables,
+            kernels.scratch_of(out.shape[2]), out,
+        )  # fmt: skip

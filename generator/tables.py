@@ -90,14 +90,14 @@ def tables_of(model: Model) -> kernels.Tables:
     bounds, marks, number = donors.lists(model.block_list, model.marks, model.near, model.donors)
     wide = np.float64
     scale = energy_scale(model)
-    columns = np.ascontiguousarray(marks.T, np.int32)
+    columns = np.vstack([marks.T.astype(np.int32), (marks[:, 0].astype(np.int32) + marks[:, 1])])
     columns[2], columns[4] = scale[columns[2]], scale[columns[4]]
     return kernels.Tables(
         rows_of=model.rows_of,
         quantiles=model.quantiles.astype(wide),
-        targets=model.targets,
+        targets=model.targets.reshape(*model.targets.shape[:2], -1).astype(wide),
         off=model.off.astype(wide),
-        mixing=model.mixing.astype(wide),
+        mixing=np.ascontiguousarray(model.mixing.astype(wide).transpose(0, 2, 1)),
         weigh=states.weights(model.shares),
         driven=model.driven.astype(wide),
         seam=np.array([model.seam[0], np.sqrt(model.seam[1])], wide),

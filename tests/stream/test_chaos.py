@@ -116,7 +116,7 @@ def test_a_store_restarted_and_killed_changes_nothing(
         for what in rng.sample(["restart"] * 5 + ["kill"] * 3 + ["power cut"] * 2, 10):
             time.sleep(rng.uniform(1.5, 3.5))
             if what == "power cut":
-                power_cut(server, rng)
+                power_cut(server, town, feeding)
             else:
                 server.restart(kill=what == "kill")
         feeding.finish()
@@ -126,11 +126,15 @@ def test_a_store_restarted_and_killed_changes_nothing(
         assert feeding.resent > 0
 
 
-def power_cut(server: TestServer, rng: random.Random) -> None:
-    """Kill the store, and cut off its file what the last half second had written."""
+def power_cut(server: TestServer, town: Town, feeding: Feeding) -> None:
+    """Kill the store, and cut off its file what it had written of the last blocks."""
     files = sorted(server.aof_dir.glob("*.incr.aof"), key=lambda f: f.stat().st_mtime)
     before = files[-1].stat().st_size
-    time.sleep(rng.uniform(0.3, 0.6))
+    with town.connect() as connection:
+        log = town.log(connection)
+        sent = sum(log.tails(town.partitions))
+        wait_until(lambda: sum(log.tails(town.partitions)) >= sent + 4, 20, "blocks to lose")
+    assert feeding.is_alive(), "all was sent before the power was cut"
     server.kill()
     with files[-1].open("r+b") as file:
         file.truncate(before)
