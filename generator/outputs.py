@@ -1,0 +1,136 @@
+"""Curves into files: Parquet that `wattstorm ingest` reads, or a numpy array on disk.
+
+Memory stays bounded whatever is asked for: a few MB of curves at a time. Shards are
+stretches of the meters; put one after the other they are the whole.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from generator.town import Meters, Town
+from wattstorm.errors import UsageError
+from wattstorm.metering.slots import date_of_day_number, day_number
+
+SCHEMA: Final = pl.Schema({
+    "meter": pl.Int64, "ts_utc": pl.Datetime("ms", "UTC"), "wh": pl.Int64,
+})  # fmt: skip
+READINGS: Final = 1 << 21
+"""Readings of one batch: 32 MB as a frame."""
+ROW_GROUP: Final = 1 << 20
+Say = Callable[[int], None]
+
+
+def days_from(first: date, last: date) -> list[date]:
+    """The dates first to last, both included."""
+    if last < first:
+        raise UsageError(f"the days {first} to {last}", "give the earlier day first")
+    return [date_of_day_number(n) for n in range(day_number(first), day_number(last) + 1)]
+
+
+def frames(
+    town: Town,
+    meters: range,
+    days: Sequence[date],
+    ids: Callable[[Meters], npt.NDArray[np.integer]] | None = None,
+) -> Iterator[pl.DataFrame]:
+    """Readings in order of day, meter, slot. ids: external ids of meters; None: their numbers."""
+    per_day = town.generator.model.slots
+    step = max(1, READINGS // (per_day + 2))
+    for day in days:
+        slots = town.calendar.day_slots(day)
+        starts = town.calendar.grid.start_of(np.array(slots, np.int64)) * 1000
+        for at in range(meters.start, meters.stop, step):
+            numbers = np.arange(at, min(at + step, meters.stop))
+            wh = town.local_day(numbers, day)
+            named = numbers if ids is None else ids(numbers)
+            yield pl.DataFrame({
+                "meter": np.repeat(named.astype(np.int64), len(slots)),
+                "ts_utc": pl.Series(np.tile(starts, len(numbers)), dtype=SCHEMA["ts_utc"]),
+                "wh": wh.reshape(-1).astype(np.int64),
+            }, schema=SCHEMA)  # fmt: skip
+
+
+def write_parquet(
+    town: Town,
+    meters: range,
+    days: Sequence[date],
+    path: Path,
+    ids: Callable[[Meters], npt.NDArray[np.integer]] | None = None,
+    done: Say = lambda _: None,
+) -> None:
+    """A .parquet (or .csv) file of readings, in order of day; whole or not at all."""
+
+    def counted() -> Iterator[pl.DataFrame]:
+        for frame in frames(town, meters, days, ids):
+            yield frame
+            done(len(frame))
+
+    write_batches(path, SCHEMA, counted())
+
+
+def write_numpy(
+    town: Town, meters: range, days: Sequence[date], path: Path, done: Say = lambda _: None
+) -> tuple[int, int, int]:
+    """A .npy file [meters, days, slots of the wall clock], uint16 (int32 with layers), Wh.
+
+    Always 48 slots with half hours: of clock-change days too, as `Generator.curves` has them.
+    """
+    slots = town.generator.model.slots
+    shape = (len(meters), len(days), slots)
+    beside = path.with_name(f".{path.name}.new")
+    dtype = np.uint16 if town.layers is None else np.int32
+    array = np.lib.format.open_memmap(beside, mode="w+", dtype=dtype, shape=shape)
+    numbers = [day_number(day) for day in days]
+    step = max(1, READINGS // (slots * len(days)))
+    for at in range(0, len(meters), step):
+        part = np.arange(meters.start + at, min(meters.start + at + step, meters.stop))
+        wh = town.generator.curves(part, days)
+        array[at : at + len(part)] = (
+            wh if town.layers is None else town.layers.apply(wh, town.seed, part, numbers)
+        )
+        done(wh.size)
+    array.flush()
+    del array
+    os.replace(beside, path)
+    return shape
+
+
+def write_batches(path: Path, schema: pl.Schema, batches: Iterator[pl.DataFrame]) -> None:
+    """Frames into one .parquet or .csv file, as they come; whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.new")
+    failed: list[BaseException] = []
+
+    def source(
+        columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, _size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        try:
+            yield from batches
+        except BaseException as error:  # polars would wrap it in an error of its own
+            failed.append(error)
+            raise
+
+    frame = register_io_source(source, schema=schema, is_pure=True)
+    try:
+        if path.suffix == ".parquet":
+            frame.sink_parquet(beside, row_group_size=ROW_GROUP, maintain_order=True)
+        elif path.suffix == ".csv":
+            frame.sink_csv(beside, maintain_order=True)
+        else:
+            raise UsageError(f"{path} ends in {path.suffix!r}", "write a .parquet or .csv file")
+    except BaseException as error:
+        beside.unlink(missing_ok=True)
+        if failed and not isinstance(error, KeyboardInterrupt):
+            raise failed[0] from error
+        raise
+    os.replace(beside, path)
