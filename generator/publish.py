@@ -64,6 +64,9 @@ class Job:
         if self.rate < 0 or self.speed < 0:
             raise UsageError(f"rate {self.rate}, speed {self.speed}", "they cannot be negative")
 
+    def with_ledger(self, directory: Path) -> Job:
+        return replace(self, ledger=directory)
+
     def bytes_held(self, meters: int) -> int:
         """Memory that this job needs for so many meters, beside 200 MB or so."""
         return meters * 50 * self.town.value_bytes if self.shape == LIVE else 0

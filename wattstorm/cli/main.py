@@ -19,6 +19,7 @@ from wattstorm.cli import (
     demo,
     deploy,
     doctor,
+    generate,
     ingest,
     register,
     results,
@@ -42,6 +43,7 @@ app = typer.Typer(
 app.command("demo", short_help="Twenty real homes, from file to curves.")(demo.demo)
 app.add_typer(register.app, name="register", short_help="Who the meters are: build, show.")
 app.command("ingest", short_help="Readings of files into the log.")(ingest.ingest)
+app.add_typer(generate.app, name="generate", short_help="Homes that do not exist: curves, stream.")
 app.command("run", short_help="The stream on this machine.")(run.run)
 app.add_typer(results.app, name="results", short_help="Curves: national, tariff, region.")
 app.command("status", short_help="Lag, rates, refused readings, processes.")(status.status)
