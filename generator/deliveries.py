@@ -65,7 +65,8 @@ class Beside(NamedTuple):
 
 def none_beside() -> Beside:
     empty = np.zeros(0, np.int64)
-    return Beside(*[empty] * 6, empty.astype(np.uint8), empty.astype(np.uint8))
+    codes = empty.astype(np.uint8)
+    return Beside(empty, empty, empty, empty, empty, empty, codes, codes)
 
 
 @dataclass(frozen=True)
@@ -145,9 +146,7 @@ class PartitionDays:
         day = date.fromordinal(self.days[index].toordinal() + step)
         return self.town.calendar.day_slots(day)
 
-    def _sent_instead(
-        self, found: Events, true: Ints, wh: Wh, index: int, draw: bool
-    ) -> Ints:
+    def _sent_instead(self, found: Events, true: Ints, wh: Wh, index: int, draw: bool) -> Ints:
         """Wh that a faulty reading carries at first, or, of a spike, at all."""
         out = true.copy()
         kind = found.kind
@@ -178,9 +177,7 @@ class PartitionDays:
         three = np.concatenate([before, wh[at], after], axis=1)
         return three[where, before.shape[1] + found.source[which]].astype(np.int64)
 
-    def _in_time(
-        self, found: Events, true: Ints, sent: Ints, wh: Wh, slots: range
-    ) -> pl.DataFrame:
+    def _in_time(self, found: Events, true: Ints, sent: Ints, wh: Wh, slots: range) -> pl.DataFrame:
         """Write what is sent in time into `wh`; its ledger, and that of what is never sent."""
         late = np.isin(found.kind, _NOT_IN_TIME)
         now = ~late
@@ -248,7 +245,8 @@ def _newest(slots: Ints, sent: Ints, mark: int) -> int:
 
 
 def _joined(a: Beside, b: Beside) -> Beside:
-    return Beside(*(np.concatenate(pair) for pair in zip(a, b, strict=True)))
+    columns: list[Any] = [np.concatenate([x, y]) for x, y in zip(a, b, strict=True)]
+    return Beside(*columns)
 
 
 def _split(all_: Beside, stop: int) -> tuple[Beside, Beside]:

@@ -112,9 +112,7 @@ _K_DEAD, _K_ZERO, _K_GAP_DAY = int(Kind.DEAD), int(Kind.DEAD_ZERO), int(Kind.GAP
 _K_SILENT, _K_CLOCK, _K_STUCK = int(Kind.SILENT), int(Kind.CLOCK), int(Kind.STUCK)
 _OF_READINGS: Final = ("gap", "late", "too_late", "doubled", "corrected", "conflict", "spike")
 _SINGLE: Final = np.array([Kind[name.upper()] for name in _OF_READINGS], np.uint8)
-RATES: Final = tuple(
-    f.name for f in fields(Faults) if f.name not in ("concentrator", "open_days")
-)
+RATES: Final = tuple(f.name for f in fields(Faults) if f.name not in ("concentrator", "open_days"))
 TYPICAL: Final = Faults(
     gap=0.001, gap_day=0.0005, late=0.002, too_late=0.0001, doubled=0.001, corrected=0.001,
     conflict=0.0002, spike=0.0001, stuck=0.0005, clock=0.001, dead=0.002, silent=0.005,

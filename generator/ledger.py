@@ -169,14 +169,8 @@ def _classes(register: Register, count: int, day: date) -> npt.NDArray[np.int64]
     return class_of(columns.tariff, columns.region)
 
 
-def _add(
-    sums: npt.NDArray[np.int64], wh: npt.NDArray[Any], classes: npt.NDArray[np.int64]
-) -> None:
+def _add(sums: npt.NDArray[np.int64], wh: npt.NDArray[Any], classes: npt.NDArray[np.int64]) -> None:
     """Add [n, slots] to int64[slots, classes]: exact, in whole numbers."""
     order = np.argsort(classes, kind="stable")
     starts = np.flatnonzero(np.diff(classes[order], prepend=-1))
-    sums[:, classes[order][starts]] += np.add.reduceat(
-        wh[order], starts, axis=0, dtype=np.int64
-    ).T
-
-
+    sums[:, classes[order][starts]] += np.add.reduceat(wh[order], starts, axis=0, dtype=np.int64).T

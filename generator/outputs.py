@@ -22,9 +22,8 @@ from generator.town import Meters, Town
 from wattstorm.errors import UsageError
 from wattstorm.metering.slots import date_of_day_number, day_number
 
-SCHEMA: Final = pl.Schema({
-    "meter": pl.Int64, "ts_utc": pl.Datetime("ms", "UTC"), "wh": pl.Int64,
-})  # fmt: skip
+STAMP: Final = pl.Datetime("ms", "UTC")
+SCHEMA: Final = pl.Schema([("meter", pl.Int64()), ("ts_utc", STAMP), ("wh", pl.Int64())])
 READINGS: Final = 1 << 20
 """Readings of one batch: 24 MB as a frame."""
 DRAWN: Final = 1 << 17
@@ -64,7 +63,7 @@ def frames(
             starts = town.calendar.grid.start_of(np.array(some, np.int64)) * 1000
             for at in range(0, len(numbers), READINGS):
                 part = named[at : at + READINGS].astype(np.int64)
-                stamps = pl.Series(np.repeat(starts, len(part)), dtype=SCHEMA["ts_utc"])
+                stamps = pl.Series(np.repeat(starts, len(part)), dtype=STAMP)
                 yield pl.DataFrame({
                     "meter": np.tile(part, len(some)), "ts_utc": stamps,
                     "wh": wh[first : first + len(some), at : at + len(part)].reshape(-1)

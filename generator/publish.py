@@ -30,6 +30,7 @@ from wattstorm.store.log import Log
 from wattstorm.store.producer import Producer
 
 BLOCK: Final = 50_000
+ABSENT: Final = {"uint16": blocks.ABSENT_U16, "int32": blocks.ABSENT_I32}
 LIVE, NIGHTLY = "live", "nightly"
 SHAPES: Final = (LIVE, NIGHTLY)
 
@@ -129,7 +130,7 @@ class Lane:
             self.number += 1
             if self.number > self.known:
                 producer.send(block)
-                sent += block.wh.size
+                sent += _present(block)
         return sent
 
     def _resume(self) -> int:
@@ -200,6 +201,13 @@ class Lane:
         )  # fmt: skip
 
 
+def _present(block: blocks.Block) -> int:
+    """Readings of a block; a curve's absent values are none."""
+    if block.shape is blocks.Shape.READINGS:
+        return int(block.wh.size)
+    return int(np.count_nonzero(block.wh != ABSENT[block.wh.dtype.name]))
+
+
 def publish(
     job: Job,
     register: Register,
@@ -229,15 +237,14 @@ def publish(
     return pace.sent
 
 
-def _live(
-    job: Job, lanes: list[Lane], index: int, producer: Producer, pace: Pace
-) -> Iterator[int]:
+def _live(job: Job, lanes: list[Lane], index: int, producer: Producer, pace: Pace) -> Iterator[int]:
     """Slot by slot, all partitions in each; the whole day is drawn before."""
-    drawn: list[tuple[Lane, Plan, Wh]] = []
-    for lane in lanes:
-        if (plan := lane.day(index)) is not None:
-            # Slot-major, so that the readings of a slot lie side by side; once is enough.
-            drawn.append((lane, replace(plan, wh=plan.wh[:0].copy()), plan.wh.T.copy()))
+    # Slot-major, so that the readings of a slot lie side by side; once in memory is enough.
+    drawn = [
+        (lane, replace(plan, wh=plan.wh[:0].copy()), plan.wh.T.copy())
+        for lane in lanes
+        if (plan := lane.day(index)) is not None
+    ]
     grid = job.town.calendar.grid
     for place, slot in enumerate(job.town.calendar.day_slots(job.days[index])):
         for lane, plan, rows in drawn:

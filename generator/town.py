@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -84,15 +84,15 @@ class Town:
         doubled hour is drawn once and repeated.
         """
         number = day_number(day)
-        wh: Wh = self.generator.curves(meters, [day])
-        if self.layers is None:
-            np.minimum(wh, np.uint16(MOST_WH), out=wh)
-        else:
-            wh = self.layers.apply(np.asarray(wh, np.uint16), self.seed, meters, [number])
-        places = clock_places(self.calendar, number)
+        drawn = self.generator.curves(meters, [day])
+        wh: Wh = np.minimum(drawn, np.uint16(MOST_WH), out=drawn)
+        if self.layers is not None:
+            wh = self.layers.apply(drawn, self.seed, meters, [number])
+        places: Any = clock_places(self.calendar, number)
         if np.array_equal(places, np.arange(wh.shape[2])):
-            return wh[:, 0]
-        return np.ascontiguousarray(wh[:, 0, places])
+            places = slice(None)
+        out: Wh = np.ascontiguousarray(wh[:, 0, places])
+        return out
 
     def flags(self, meters: Meters) -> Flags:
         """uint8[n], `Layer`s of each meter; 0 without layers."""
@@ -118,9 +118,7 @@ class Town:
             return np.asarray(watts)
         return self._with_layers(watts, self.flags(meters))
 
-    def _with_layers(
-        self, watts: npt.NDArray[np.float64], flags: Flags
-    ) -> npt.NDArray[np.float64]:
+    def _with_layers(self, watts: npt.NDArray[np.float64], flags: Flags) -> npt.NDArray[np.float64]:
         assert self.layers is not None
         slots = self.generator.model.slots
         night = max(1, int(self.layers.hours * slots / 24))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from generator import ledger
 from generator.faults import Faults
 from generator.outputs import days_from
-from generator.producers import Sending, send
+from generator.producers import Sending
 from generator.publish import Job
 from generator.register import write_register
 from generator.town import Town
@@ -81,5 +80,3 @@ def assert_true(stream: Stream, job: Job, counts: dict[str, int]) -> None:
     assert set(sums) <= set(range(told.first, told.first + len(told.wh)))
     assert {name: counts.get(name, 0) for name in told.counts} == told.counts
     assert counts["received"] == told.received
-
-

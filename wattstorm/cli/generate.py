@@ -196,7 +196,9 @@ def stream(
     if as_json:
         print_json(facts)
         return
-    say(f"sent {sent:,} readings in {took:.1f} s ({sent / max(took, 1e-9) / 1e6:.1f} M/s) as {name}")
+    say(
+        f"sent {sent:,} readings in {took:.1f} s ({sent / max(took, 1e-9) / 1e6:.1f} M/s) as {name}"
+    )
     if job.ledger:
         say(f"ledger {job.ledger}")
     if not runs:

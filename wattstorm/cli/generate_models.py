@@ -49,7 +49,9 @@ def fit(
     """
     from generator.fit import fit as fit_model
 
-    homes = _read(context, files, time_zone, minutes, meter_column, time_column, energy_column, unit)
+    homes = _read(
+        context, files, time_zone, minutes, meter_column, time_column, energy_column, unit
+    )
     model = fit_model(
         homes, seed=seed, licence=licence, say=say,
         source=source or ", ".join(path.name for path in files),
@@ -89,10 +91,10 @@ def validate(
         from generator import report as reports
         from generator import validate as judge
     except ImportError as error:
-        raise UsageError(
-            f"validation needs {error.name}", "pip install scikit-learn"
-        ) from error
-    homes = _read(context, files, time_zone, minutes, meter_column, time_column, energy_column, unit)
+        raise UsageError(f"validation needs {error.name}", "pip install scikit-learn") from error
+    homes = _read(
+        context, files, time_zone, minutes, meter_column, time_column, energy_column, unit
+    )
     run = judge.twin if design == "twin" else judge.new_homes
     found = run(homes, splits, seed=seed, say=say)
     if out is not None:

@@ -173,4 +173,3 @@ def shares_of(text: str) -> Shares:
 def days_text(days: Sequence[date]) -> str:
     """As 2025-01-14, or 2025-01-14 to 2025-01-20."""
     return str(days[0]) if len(days) == 1 else f"{days[0]} to {days[-1]}"
-

@@ -40,7 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-app.command("demo", short_help="Twenty real homes, from file to curves.")(demo.demo)
+app.command("demo", short_help="A town of synthetic homes, or real ones, to curves.")(demo.demo)
 app.add_typer(register.app, name="register", short_help="Who the meters are: build, show.")
 app.command("ingest", short_help="Readings of files into the log.")(ingest.ingest)
 app.add_typer(generate.app, name="generate", short_help="Homes that do not exist: curves, stream.")
@@ -80,7 +80,7 @@ def options(
     """Exact load curves out of a stream of smart-meter readings.
 
     \b
-    wattstorm demo                                real homes from file to curves
+    wattstorm demo                                200,000 homes through the stream
     wattstorm register build meters.csv           who the meters are
     wattstorm ingest june.parquet july.csv        readings into the log
     wattstorm run --drain                         the stream, until the log is empty
