@@ -51,8 +51,8 @@ def name_of(job: Job, register: Register) -> str:
     return f"gen-{hashlib.sha256(repr(said).encode()).hexdigest()[:10]}"
 
 
-def check(job: Job, sending: Sending, register: Register) -> None:
-    """UsageError for what cannot go well: slots of another length, too little memory."""
+def check(job: Job, sending: Sending, register: Register, free: int) -> None:
+    """UsageError for what cannot go well: slots of another length, too little memory (bytes)."""
     minutes = sending.settings.stream.slot_minutes
     if job.town.generator.model.minutes != minutes:
         raise UsageError(
@@ -65,7 +65,7 @@ def check(job: Job, sending: Sending, register: Register) -> None:
             f"{sending.producers} producers for {register.partitions} partitions",
             "a producer serves whole partitions: take 1 up to that many",
         )
-    needed, free = job.bytes_held(register.count), _free_bytes()
+    needed = job.bytes_held(register.count)
     if needed > _MOST_MEMORY * free:
         raise UsageError(
             f"a day of {register.count:,} meters takes {needed / 2**30:.1f} GB, "
@@ -86,7 +86,7 @@ def send(
     done: told again and again how many readings were sent since it was last told.
     """
     register = Register.open(sending.register)
-    check(job, sending, register)
+    check(job, sending, register, _free_bytes())
     name = sending.name or name_of(job, register)
     n = sending.producers
     parts = [range(i, register.partitions, n) for i in range(n)]

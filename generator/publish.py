@@ -81,8 +81,8 @@ class Pace:
         self.begun, self.sent = time.monotonic(), 0
         self.first_s: int | None = None
 
-    def wait(self, slot_end_s: int) -> None:
-        """Before what belongs to a slot that ends at this second since the epoch."""
+    def wait(self, slot_end_s: int) -> bool:
+        """Before what belongs to a slot that ends at this second since the epoch; False: stop."""
         self.first_s = slot_end_s if self.first_s is None else self.first_s
         while not self.should_stop():
             due = slot_end_s - time.time()
@@ -92,8 +92,9 @@ class Pace:
             if self.speed:
                 due = max(due, (slot_end_s - self.first_s) / self.speed - gone)
             if due <= 0:
-                return
+                return True
             time.sleep(min(due, 0.2))
+        return False
 
 
 class Lane:
@@ -137,7 +138,7 @@ class Lane:
         """First day with a block that the log has not; `number` is left before its blocks."""
         for index in range(len(self.job.days)):
             before, plan = self.number, self.source.plan(index, draw=False)
-            self.number += self.count(plan)
+            self.number += sum(1 for _ in self.of_day(plan))
             if self.number > self.known:
                 self.number = before
                 self.source.restart()
@@ -148,14 +149,14 @@ class Lane:
                 return index
         return len(self.job.days)
 
-    def count(self, plan: Plan) -> int:
-        """Blocks of a day."""
+    def of_day(self, plan: Plan) -> Iterator[blocks.Block]:
+        """All blocks of a day, in order."""
         if self.job.shape == NIGHTLY:
-            return sum(1 for _ in self.night(plan))
+            yield from self.night(plan)
+            return
         rows = plan.wh.T
-        return sum(
-            1 for place in range(len(plan.slots)) for _ in self.slot(plan, rows[place], place)
-        )
+        for place in range(len(plan.slots)):
+            yield from self.slot(plan, rows[place], place)
 
     def slot(self, plan: Plan, row: Wh, place: int) -> Iterator[blocks.Block]:
         """What is sent when a slot is over. row: [n], Wh of that slot."""
@@ -231,8 +232,8 @@ def publish(
         for sent in days(job, lanes, index, producer, pace):
             pace.sent += sent
             done(sent)
-            if should_stop():
-                return pace.sent
+        if should_stop():
+            break
     producer.flush()
     return pace.sent
 
@@ -248,7 +249,8 @@ def _live(job: Job, lanes: list[Lane], index: int, producer: Producer, pace: Pac
     grid = job.town.calendar.grid
     for place, slot in enumerate(job.town.calendar.day_slots(job.days[index])):
         for lane, plan, rows in drawn:
-            pace.wait(grid.start_at(slot + 1))
+            if not pace.wait(grid.start_at(slot + 1)):
+                return
             yield lane.send(producer, lane.slot(plan, rows[place], place))
 
 
@@ -260,5 +262,6 @@ def _nightly(
     for lane in lanes:
         plan = lane.day(index)
         if plan is not None:
-            pace.wait(end_s)
+            if not pace.wait(end_s):
+                return
             yield lane.send(producer, lane.night(plan))

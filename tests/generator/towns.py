@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from generator.town import Town
 from tests.stream.town import Town as Stream
 from wattstorm.metering.aggregates import SlotSums
 from wattstorm.metering.register import Register
+from wattstorm.settings import Settings
 from wattstorm.store.connection import Connection
 
 MANY = Faults(
@@ -42,6 +44,11 @@ def a_stream(
 def sending(stream: Stream, producers: int = 1, name: str = "") -> Sending:
     directory = stream.directory / "register"
     return Sending(stream.settings, stream.url, directory, producers, name)
+
+
+def settings_with(stream: Stream, **options: Any) -> Settings:
+    """The stream's settings with others on top, by "section.name"."""
+    return replace(stream, options={**stream.options, **options}).settings
 
 
 def entries(stream: Stream) -> list[list[bytes]]:

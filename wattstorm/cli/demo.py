@@ -148,14 +148,13 @@ def _stream(job: Job, sending: Sending, watch: Watch, engine: Engine, keeper: St
         except BaseException as error:
             failed.append(error)
 
+    def stop() -> bool:
+        return keeper() or bool(failed) or (not sender.is_alive() and watch.drained())
+
     sender = threading.Thread(target=work, daemon=True)
     sender.start()
     try:
-        engine.run(
-            should_stop=lambda: (
-                keeper() or (not sender.is_alive() and (bool(failed) or watch.drained()))
-            )
-        )
+        engine.run(should_stop=stop)
     finally:
         done.set()
         sender.join()
