@@ -20,7 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from generator import baselines, classify, metrics
+from generator.calibrate import by_home, mean_curves
 from generator.fit import fit
+from generator.habits import kind_of
 from generator.homes import Homes
 from generator.model import ENGINES
 from generator.sampler import Generator
@@ -143,6 +145,29 @@ def new_homes(homes: Homes, splits: int = 12, *, seed: int = 1, say: Say = print
             figures = compare(real, rival, train, seed) | judge(real, rival, split, split == 0)
             rows.setdefault(name, []).append(figures)
     return _report("new homes", rows, card)
+
+
+def mean_curve(homes: Homes, *, curves: int = 1_000_000, seed: int = 5) -> dict[str, Figures]:
+    """Engine → how far the mean curve of new homes is from the training homes', percent.
+
+    Every home counts alike, over all days of the training period; working days and weekends
+    are weighed as in a week.
+    """
+    model = fit(homes)
+    days = homes.days.astype(np.int64)
+    kind, meters = kind_of(days), np.arange(max(1, curves // len(days)))
+    week = np.array([5, 2]) / 7
+    wanted = week @ mean_curves(model, homes)
+    out = {}
+    for engine in ENGINES:
+        drawn = Generator(model, engine=engine, seed=seed)
+        wh, who = drawn.curves(meters, days), drawn.people(meters).homes
+        found = week @ np.array([by_home(wh[:, kind == k].mean(axis=1), who) for k in (0, 1)])
+        gap = 100 * np.abs(found / wanted - 1)
+        out[engine] = {
+            "mean_1m_worst_pct": float(gap.max()), "mean_1m_average_pct": float(gap.mean()),
+        }  # fmt: skip
+    return out
 
 
 def _masked(real: Homes, rival: Rival) -> Floats:
