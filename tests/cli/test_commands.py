@@ -119,9 +119,11 @@ def test_a_run_stops_cleanly_when_told(wattstorm: Wattstorm) -> None:
 
 
 @pytest.mark.slow
-def test_the_demo_ends_by_itself_and_accounts_for_every_reading(tmp_path: Path) -> None:
+def test_the_demo_of_real_homes_ends_by_itself_and_accounts_for_every_reading(
+    tmp_path: Path,
+) -> None:
     began = time.monotonic()
-    done = Wattstorm(tmp_path)("demo")
+    done = Wattstorm(tmp_path)("demo", "--real")
     assert time.monotonic() - began < 60
     assert done.stdout.splitlines()[-1] == (
         "received 113,784 = accepted 113,784 + rejected 0 + doubles 0"

@@ -1,30 +1,39 @@
-"""`wattstorm demo`: twenty real homes, from file to curves, in a directory of its own."""
+"""`wattstorm demo`: a synthetic town, streamed with faults, checked against its ledger."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import tempfile
+import threading
 import time
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
 
+from wattstorm.cli import demo_real
+from wattstorm.cli.check_truth import Verdict, compare
 from wattstorm.cli.common import open_store, register_directory
-from wattstorm.cli.ingest import send
 from wattstorm.cli.output import console, energy, table
 from wattstorm.cli.results import print_head
 from wattstorm.cli.run import StoreKeeper
 from wattstorm.engine.supervisor import Engine
-from wattstorm.errors import StreamError
-from wattstorm.metering.meter_files import Wanted
+from wattstorm.engine.watch import Watch
 from wattstorm.metering.register import Register
 from wattstorm.readers.results import Results
-from wattstorm.sample import READINGS, REGISTER, TIME_ZONE
 from wattstorm.settings import Settings
+
+if TYPE_CHECKING:
+    from generator.producers import Sending
+    from generator.publish import Job
+
+FIRST, LAST = date(2025, 3, 24), date(2025, 4, 6)
+CELSIUS = (12, 11, 12, 11, 10, 9, 8, 3, 1, 0, 2, 7, 10, 12)
+"""Daily means: a cold spell from 31 March to 3 April, after the clocks changed on the 30th."""
+HOMES, SEED, ZONE = 200_000, 7, "Europe/Paris"
 
 
 def demo(
@@ -32,93 +41,149 @@ def demo(
         Path | None, typer.Option(help="Keep the data here; without: removed at the end.")
     ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0: one a core.")] = 0,
+    homes: Annotated[int, typer.Option(min=1000, help="How many homes.")] = HOMES,
+    real: Annotated[
+        bool, typer.Option("--real", help="Twenty real Australian homes instead.")
+    ] = False,
 ) -> None:
     """\b
     wattstorm demo
-    wattstorm demo --data /tmp/demo && wattstorm --data /tmp/demo results tariff base_6
+    wattstorm demo --homes 20000 --data /tmp/demo && wattstorm --data /tmp/demo status
+    wattstorm demo --real
 
-    Four months of twenty Australian homes: build the register, ingest, run the stream until the
-    log is empty, print the national curve of a day, the twelve tariffs and the account of every
-    reading. Uses a store of its own, whatever is configured. Exit code 1 if a reading is
-    unaccounted for.
+    A town of synthetic homes: two weeks with a clock change and a cold spell, streamed slot by slot
+    with faults (late, twice, corrected, dead meters, silent concentrators …) while the topology
+    runs. Prints days and tariffs, and compares every slot of every curve and every count with
+    the truth, which the generator's ledger knows. Uses a store of its own, whatever is
+    configured. Exit code 1 if anything differs or a reading is unaccounted for.
     """
     with contextlib.ExitStack() as stack:
         if data is None:
             name = stack.enter_context(tempfile.TemporaryDirectory(prefix="wattstorm-demo-"))
             data = Path(name)
-        # Only what is said here: a configured store or zone is none of the demo's business.
-        settings = Settings.load(
-            config=os.devnull,
-            environ={},
-            options={
-                "data.directory": data, "stream.time_zone": TIME_ZONE, "store.url": "",
-                "engine.workers": workers,
-            },
-        )  # fmt: skip
-        holds = _run(settings)
+        holds = demo_real.run(data, workers) if real else _run(data, workers, homes)
     if not holds:
         raise typer.Exit(1)
 
 
-def _run(settings: Settings) -> bool:
-    out = console()
-    settings.data.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    register = Register.build([REGISTER], register_directory(settings))
+def _run(data: Path, workers: int, homes: int) -> bool:
+    from generator import ledger
+    from generator.producers import Sending
+    from generator.register import write_register
+
+    out, begun = console(), time.monotonic()
+    settings = Settings.load(
+        config=os.devnull, environ={},
+        options={
+            "data.directory": data, "stream.time_zone": ZONE, "store.url": "",
+            "engine.workers": workers,
+        },
+    )  # fmt: skip
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    job = _job(settings)
+    write_register(job.town, homes, data / "meters.parquet")
+    register = Register.build([data / "meters.parquet"], register_directory(settings))
     out.print(
-        f"register   {register.count} homes, {len(register.tariffs)} tariffs, "
+        f"register   {register.count:,} homes, {len(register.tariffs)} tariffs, "
         f"{len(register.regions)} regions, {register.partitions} partitions"
     )
     with open_store(settings) as store:
         out.print(f"store      {store.connection.info.product}, started for this demo")
-        began = time.monotonic()
-        sent = send(settings, store, register, [READINGS], Wanted())
+        watch = Watch(store.connection, settings, register)
+        watch.introduce()
+        sending = Sending(settings, store.url, register_directory(settings))
+        streaming = time.monotonic()
+        sent = _stream(job, sending, watch, Engine(settings, store.url), StoreKeeper(store.server))
+        took = time.monotonic() - streaming
         out.print(
-            f"ingest     {sent.sent:,} readings in {sent.blocks:,} blocks, "
-            f"{time.monotonic() - began:.1f} s"
+            f"stream     {sent:,} readings drawn, sent and added up in {took:.0f} s, "
+            f"{sent / took / 1e6:.1f} M/s"
         )
-        began = time.monotonic()
-        engine = Engine(settings, store.url)
-        engine.run(drain=True, should_stop=StoreKeeper(store.server))
-        out.print(f"run        until the log was empty, {time.monotonic() - began:.1f} s\n")
-        account = sent.account()
-        if account.received != sent.sent:
-            raise StreamError(
-                f"{sent.sent - account.received:,} readings were not dealt with",
-                "the messages above say why the engine stopped early",
-            )
+        assert job.ledger is not None
+        faults = ledger.read(job.ledger)
+        kinds = ", ".join(f"{name} {n:,}" for name, n in ledger.kinds(faults).items())
+        out.print(f"faults     {kinds}\n", soft_wrap=True)
         results = Results(store.connection, settings)
-        day = _a_good_day(results)
-        print_head(results.national(day))
+        _print_days(results)
+        coldest = FIRST.fromordinal(FIRST.toordinal() + int(np.argmin(CELSIUS)))
+        print_head(results.national(coldest))
         out.print()
-        _print_tariffs(results, register, day)
-        out.print(f"\n{account.line()}", markup=False, soft_wrap=True)
-        return account.holds and results.conservation().holds
+        demo_real.print_tariffs(results, register, coldest)
+        verdict = compare(results, register, ledger.truth(job.town, register, job.days, faults))
+        account = results.conservation()
+        _print_verdict(verdict)
+        out.print(account.line(), markup=False, soft_wrap=True)
+        out.print(f"{time.monotonic() - begun:.0f} s in all")
+        return verdict.holds and account.holds
 
 
-def _a_good_day(results: Results) -> date:
-    """Of the days in which every slot is as well covered as it gets, the one of most energy."""
-    whole = results.curve("nation", *results.days())
-    days = whole.calendar.dates_of(whole.slots)
-    known = np.unique(days)
-    coverage = np.array([whole.coverage[days == d].min() for d in known])
-    total = np.array([whole.wh[days == d].sum() for d in known])
-    lengths = np.array([(days == d).sum() for d in known])
-    best = (coverage == coverage.max()) & (lengths >= np.median(lengths))
-    chosen = known[best][np.argmax(total[best])]
-    return whole.calendar.date_of(int(whole.slots[days == chosen][0]))
+def _job(settings: Settings) -> Job:
+    from generator.driver import from_temperatures
+    from generator.faults import TYPICAL
+    from generator.outputs import days_from
+    from generator.publish import Job
+    from generator.town import Town
+    from wattstorm.metering.slots import day_number
+
+    days = days_from(FIRST, LAST)
+    driver = from_temperatures([day_number(day) for day in days], CELSIUS, seed=SEED)
+    town = Town(seed=SEED, time_zone=ZONE, driver=driver, threads=2)
+    return Job(
+        town, tuple(days), TYPICAL, power_margin=settings.stream.power_margin,
+        ledger=settings.data.directory / "ledger",
+    )  # fmt: skip
 
 
-def _print_tariffs(results: Results, register: Register, day: date) -> None:
+def _stream(job: Job, sending: Sending, watch: Watch, engine: Engine, keeper: StoreKeeper) -> int:
+    """Send while the engine runs, until all is added up and published; readings sent."""
+    from generator.producers import send
+
+    done, sent = threading.Event(), 0
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        nonlocal sent
+        try:
+            sent = send(job, sending, should_stop=done.is_set)
+        except BaseException as error:
+            failed.append(error)
+
+    sender = threading.Thread(target=work, daemon=True)
+    sender.start()
+    try:
+        engine.run(
+            should_stop=lambda: (
+                keeper() or (not sender.is_alive() and (bool(failed) or watch.drained()))
+            )
+        )
+    finally:
+        done.set()
+        sender.join()
+    if failed:
+        raise failed[0]
+    return sent
+
+
+def _print_days(results: Results) -> None:
     rows = []
-    nation = results.national(day).total_wh
-    for name in sorted(register.tariffs):
-        curve = results.tariff(name, day)
-        peak = curve.local_labels()[int(curve.wh.argmax())][11:16] if len(curve) else ""
-        homes = int(curve.expected.max()) if len(curve) else 0
-        total = curve.total_wh
-        rows.append((name, homes, f"{total:,}", f"{total / nation:.1%}", peak))
-    out = console()
-    print(table((f"tariff on {day}", ">homes", ">Wh", ">share", "peak at"), rows))
-    total = sum(int(row[2].replace(",", "")) for row in rows)
-    same = "the nation's, to the Wh" if total == nation else f"but the nation has {nation:,}"
-    out.print(f"sum of the tariffs {total:,} Wh = {energy(total)}: {same}", markup=False)
+    whole = results.curve("nation", FIRST, LAST)
+    dates = whole.calendar.dates_of(whole.slots)
+    for number, celsius in zip(np.unique(dates).tolist(), CELSIUS, strict=True):
+        wh = whole.wh[dates == number]
+        peak = whole.local_labels()[int(np.flatnonzero(dates == number)[wh.argmax()])]
+        rows.append((
+            peak[:10], f"{celsius} °C", len(wh), energy(int(wh.sum())), peak[11:16],
+            f"{whole.coverage[dates == number].min():.2%}",
+        ))  # fmt: skip
+    columns = ("day", ">mean", ">slots", ">energy", ">peak at", ">coverage from")
+    print(table(columns, rows) + "\n", flush=True)
+
+
+def _print_verdict(verdict: Verdict) -> None:
+    counts = ", ".join(
+        f"{name} {found:,}" + ("" if found == told else f" (ledger: {told:,})")
+        for name, (found, told) in verdict.counts.items()
+    )
+    same = "all as" if verdict.wrong == 0 else f"{verdict.wrong:,} NOT as"
+    print(f"\n{verdict.values:,} values of curves against the ledger: {same} foretold, to the Wh")
+    print(f"counted as foretold: {counts}", flush=True)

@@ -19,6 +19,7 @@ from wattstorm.cli import (
     demo,
     deploy,
     doctor,
+    generate,
     ingest,
     register,
     results,
@@ -39,9 +40,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-app.command("demo", short_help="Twenty real homes, from file to curves.")(demo.demo)
+app.command("demo", short_help="A town of synthetic homes, or real ones, to curves.")(demo.demo)
 app.add_typer(register.app, name="register", short_help="Who the meters are: build, show.")
 app.command("ingest", short_help="Readings of files into the log.")(ingest.ingest)
+app.add_typer(generate.app, name="generate", short_help="Homes that do not exist: curves, stream.")
 app.command("run", short_help="The stream on this machine.")(run.run)
 app.add_typer(results.app, name="results", short_help="Curves: national, tariff, region.")
 app.command("status", short_help="Lag, rates, refused readings, processes.")(status.status)
@@ -78,7 +80,7 @@ def options(
     """Exact load curves out of a stream of smart-meter readings.
 
     \b
-    wattstorm demo                                real homes from file to curves
+    wattstorm demo                                200,000 homes through the stream
     wattstorm register build meters.csv           who the meters are
     wattstorm ingest june.parquet july.csv        readings into the log
     wattstorm run --drain                         the stream, until the log is empty

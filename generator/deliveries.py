@@ -1,0 +1,255 @@
+"""A day of a partition's meters, as it is sent: the curves, what comes beside them, the ledger.
+
+    partition = PartitionDays(town, faults, range(0, 25_000), days, power_va=power)
+    plan = partition.plan(0)      # days in order: what is late is carried from one to the next
+    plan.wh                       # [n, slots], ABSENT where nothing is sent in time
+    plan.beside                   # late, doubled, corrected … readings, in order of delivery
+    plan.ledger                   # DataFrame, see `ledger`
+
+What becomes of each reading is foretold by the stream's own rules: the days that are
+open follow the watermark, the newest slot that this partition's blocks have reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from generator.faults import Events, Faults, Kind, events
+from generator.ledger import entries, no_entries
+from generator.town import Town, Wh
+from wattstorm.metering.block import ABSENT_I32, ABSENT_U16
+from wattstorm.metering.checks import Outcome, power_limit_wh
+from wattstorm.metering.partition import STRAY_SHARE
+from wattstorm.metering.slots import day_number
+
+Ints = npt.NDArray[np.int64]
+_NOT_IN_TIME: Final = [
+    Kind.DEAD, Kind.GAP_DAY, Kind.GAP, Kind.SILENT, Kind.LATE, Kind.TOO_LATE, Kind.SPIKE,
+]  # fmt: skip
+_SECOND: Final = {
+    Kind.SILENT: Outcome.NEW, Kind.LATE: Outcome.NEW, Kind.TOO_LATE: Outcome.NEW,
+    Kind.DOUBLED: Outcome.DOUBLE, Kind.CORRECTED: Outcome.CORRECTED,
+    Kind.CONFLICT: Outcome.CONFLICT_WON, Kind.SPIKE: Outcome.TOO_HIGH,
+}  # fmt: skip
+"""What is delivered beside the curves, and what becomes of it while its day is open."""
+
+
+class Beside(NamedTuple):
+    """Readings sent beside the curves, each [k]: due is the slot after which they are sent.
+
+    All int64 but kind and outcome, uint8. true: Wh that the meter should have sent.
+    """
+
+    due: Ints
+    slot: Ints
+    meter: Ints
+    wh: Ints
+    version: Ints
+    true: Ints
+    kind: npt.NDArray[np.uint8]
+    outcome: npt.NDArray[np.uint8]
+
+    def take(self, index: Any) -> Beside:
+        return Beside(*(column[index] for column in self))
+
+    def in_order(self) -> Beside:
+        return self.take(np.lexsort((self.meter, self.slot, self.due)))
+
+
+def none_beside() -> Beside:
+    empty = np.zeros(0, np.int64)
+    codes = empty.astype(np.uint8)
+    return Beside(empty, empty, empty, empty, empty, empty, codes, codes)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """wh: [n, slots]; slots: of the local day; beside: sorted by due."""
+
+    wh: Wh
+    slots: range
+    beside: Beside
+    ledger: pl.DataFrame
+
+    @property
+    def absent(self) -> int:
+        return ABSENT_U16 if self.wh.dtype == np.uint16 else ABSENT_I32
+
+
+class PartitionDays:
+    """The days of one partition's meters, in order.
+
+    nightly: the curves of a day are sent at its end, in blocks of `chunk` meters, and what
+    is due in it after them; else slot by slot, what is due after each slot's block. power_va:
+    contracted power, int64[n], by which spikes are too high; margin: as the stream's.
+    """
+
+    def __init__(
+        self,
+        town: Town,
+        faults: Faults,
+        meters: range,
+        days: Sequence[date],
+        *,
+        power_va: npt.NDArray[np.integer],
+        margin: float = 1.2,
+        nightly: bool = False,
+        chunk: int = 1 << 20,
+    ) -> None:
+        self.town, self.faults, self.days = town, faults, days
+        self.meters = np.arange(meters.start, meters.stop)
+        self.nightly, self.chunk = nightly, chunk
+        grid = town.calendar.grid
+        self.per_day = grid.per_day
+        self.limit = power_limit_wh(power_va, grid.minutes, margin)
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what is due."""
+        self.pending, self.mark = none_beside(), -1
+
+    def plan(self, index: int, *, draw: bool = True) -> Plan:
+        """Day number `index` of `days`. draw=False: the same readings, their values meaningless."""
+        day = self.days[index]
+        slots = self.town.calendar.day_slots(day)
+        if draw:
+            wh = self.town.local_day(self.meters, day)
+        else:
+            wh = np.zeros((len(self.meters), len(slots)), np.uint16)
+        if not self.faults.any:
+            return Plan(wh, slots, none_beside(), no_entries())
+        found = events(
+            self.faults, self.town.seed, self.meters, day_number(day), len(slots),
+            len(self._beside_day(index, -1)), self.per_day,
+        )  # fmt: skip
+        true = wh[found.at, found.place].astype(np.int64)
+        other = self._sent_instead(found, true, wh, index, draw)
+        first = self._in_time(found, true, other, wh, slots)
+        self.pending = _joined(self.pending, self._later(found, true, other, slots))
+        marks = self._marks(wh, slots)
+        due, self.pending = _split(self.pending, slots.stop)
+        due = self._foretold(due, marks, slots)
+        parts = [first, entries(due, slots[-1] if self.nightly else due.due)]
+        if index == len(self.days) - 1:
+            parts.append(entries(self.pending, None))
+        return Plan(wh, slots, due, pl.concat(parts).sort("slot", "meter", "delivered"))
+
+    def _beside_day(self, index: int, step: int) -> range:
+        """Slots of the local day before or after."""
+        day = date.fromordinal(self.days[index].toordinal() + step)
+        return self.town.calendar.day_slots(day)
+
+    def _sent_instead(self, found: Events, true: Ints, wh: Wh, index: int, draw: bool) -> Ints:
+        """Wh that a faulty reading carries at first, or, of a spike, at all."""
+        out = true.copy()
+        kind = found.kind
+        out[kind == Kind.DEAD_ZERO] = 0
+        stuck = kind == Kind.STUCK
+        out[stuck] = wh[found.at[stuck], found.source[stuck]]
+        clock = kind == Kind.CLOCK
+        if clock.any() and draw:
+            out[clock] = self._of_days_beside(found, clock, wh, index)
+        half = np.where(np.abs(true) >= 2, true // 2, true + 1)
+        wrong = (kind == Kind.CORRECTED) | ((kind == Kind.CONFLICT) & (found.bits & 4 != 0))
+        out[wrong] = half[wrong]
+        spike = kind == Kind.SPIKE
+        limit = self.limit[found.at[spike]]
+        more = found.bits[spike] % (limit + 1).astype(np.uint64)
+        out[spike] = limit + limit // 2 + 1 + more.astype(np.int64)
+        return out
+
+    def _of_days_beside(
+        self, found: Events, which: npt.NDArray[np.bool_], wh: Wh, index: int
+    ) -> Ints:
+        """Energy at the places that a wrong clock names, in the day or in those beside."""
+        at, where = np.unique(found.at[which], return_inverse=True)
+        before, after = (
+            self.town.local_day(self.meters[at], date.fromordinal(self.days[index].toordinal() + k))
+            for k in (-1, 1)
+        )
+        three = np.concatenate([before, wh[at], after], axis=1)
+        return three[where, before.shape[1] + found.source[which]].astype(np.int64)
+
+    def _in_time(self, found: Events, true: Ints, sent: Ints, wh: Wh, slots: range) -> pl.DataFrame:
+        """Write what is sent in time into `wh`; its ledger, and that of what is never sent."""
+        late = np.isin(found.kind, _NOT_IN_TIME)
+        now = ~late
+        absent = ABSENT_U16 if wh.dtype == np.uint16 else ABSENT_I32
+        wh[found.at, found.place] = np.where(late, absent, sent).astype(wh.dtype)
+        listed = now | np.isin(found.kind, [Kind.DEAD, Kind.GAP_DAY, Kind.GAP])
+        slot = found.place + slots.start
+        rows = Beside(
+            slot, slot, self.meters[found.at], sent, np.zeros_like(slot), true, found.kind,
+            np.full(len(slot), Outcome.NEW, np.uint8),
+        )  # fmt: skip
+        night = slots[-1] if self.nightly else None
+        first = rows.take(now)
+        return pl.concat([
+            entries(first, first.due if night is None else night),
+            entries(rows.take(listed & ~now), None),
+        ])  # fmt: skip
+
+    def _later(self, found: Events, true: Ints, sent: Ints, slots: range) -> Beside:
+        """What is sent beside the curves, now or on a later day."""
+        kind = found.kind
+        second = np.isin(kind, list(_SECOND))
+        outcome = np.zeros(len(kind), np.uint8)
+        for name, code in _SECOND.items():
+            outcome[kind == name] = code
+        half = np.where(np.abs(true) >= 2, true // 2, true + 1)
+        wh = np.where((kind == Kind.CONFLICT) & (sent == true), half, true)
+        wh = np.where(kind == Kind.SPIKE, sent, wh)
+        outcome[(kind == Kind.CONFLICT) & (wh < sent)] = Outcome.CONFLICT_LOST
+        slot = found.place + slots.start
+        return Beside(
+            slot + found.delay, slot, self.meters[found.at], wh,
+            (kind == Kind.CORRECTED).astype(np.int64), true, kind, outcome,
+        ).take(second)  # fmt: skip
+
+    def _marks(self, wh: Wh, slots: range) -> Ints:
+        """int64[slots], the partition's watermark when what is due after each slot is sent."""
+        absent = ABSENT_U16 if wh.dtype == np.uint16 else ABSENT_I32
+        numbers = np.array(slots)
+        if self.nightly:
+            for at in range(0, len(wh), self.chunk):
+                sent = (wh[at : at + self.chunk] != absent).sum(axis=0)
+                self.mark = max(self.mark, _newest(numbers, sent, self.mark))
+            return np.full(len(slots), self.mark)
+        reached = np.where((wh != absent).any(axis=0), numbers, -1)
+        marks = np.maximum(np.maximum.accumulate(reached), self.mark)
+        self.mark = int(marks[-1])
+        return marks
+
+    def _foretold(self, due: Beside, marks: Ints, slots: range) -> Beside:
+        """Outcomes of what is sent: refused where its day is closed by then."""
+        mark = marks[np.maximum(due.due - slots.start, 0)]
+        low = (mark // self.per_day - self.faults.open_days + 1) * self.per_day
+        closed = (due.slot < low) & (mark >= 0)
+        outcome = np.where(closed, np.uint8(Outcome.TOO_OLD), due.outcome)
+        return due._replace(outcome=outcome).in_order()
+
+
+def _newest(slots: Ints, sent: Ints, mark: int) -> int:
+    """Newest slot that more than stray readings of a block of curves reached; -1: none new."""
+    strays = int(sent.sum()) // STRAY_SHARE
+    ahead = np.where(slots > mark, sent, 0)[::-1]
+    far = np.flatnonzero(np.cumsum(ahead) > strays)
+    return int(slots[::-1][far[0]]) if far.size else -1
+
+
+def _joined(a: Beside, b: Beside) -> Beside:
+    columns: list[Any] = [np.concatenate([x, y]) for x, y in zip(a, b, strict=True)]
+    return Beside(*columns)
+
+
+def _split(all_: Beside, stop: int) -> tuple[Beside, Beside]:
+    """(due before slot `stop`, due later)."""
+    now = all_.due < stop
+    return all_.take(now), all_.take(~now)

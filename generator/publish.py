@@ -1,0 +1,264 @@
+"""Towns into the log: slot by slot as meters report live, or a day's curves every night.
+
+One `publish` serves some partitions; several of them, each with partitions of its own,
+may run side by side under one producer name (see `producers`). What it sends is a
+function of its `Job` alone: the log knows each partition's last block by its number, so a
+job that was interrupted goes on behind it, and a job that was finished sends nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from generator import ledger
+from generator.deliveries import PartitionDays, Plan
+from generator.faults import Faults
+from generator.town import Town, Wh
+from wattstorm.errors import UsageError
+from wattstorm.metering import block as blocks
+from wattstorm.metering.register import Register
+from wattstorm.metering.slots import day_number
+from wattstorm.store.log import Log
+from wattstorm.store.producer import Producer
+
+BLOCK: Final = 50_000
+ABSENT: Final = {"uint16": blocks.ABSENT_U16, "int32": blocks.ABSENT_I32}
+LIVE, NIGHTLY = "live", "nightly"
+SHAPES: Final = (LIVE, NIGHTLY)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is sent. days: consecutive; block: readings in a block at most.
+
+    rate: readings/s, 0 for as fast as it goes; speed: times real time, 0 for any.
+    A slot is never sent before it has ended by this machine's clock. power_margin: as the
+    stream's. ledger: directory for it, None for nowhere.
+    """
+
+    town: Town
+    days: tuple[date, ...]
+    faults: Faults = field(default_factory=Faults)
+    shape: str = LIVE
+    block: int = BLOCK
+    rate: float = 0.0
+    speed: float = 0.0
+    power_margin: float = 1.2
+    ledger: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.shape not in SHAPES:
+            raise UsageError(f"shape {self.shape!r}", f"take {' or '.join(SHAPES)}")
+        if self.shape == NIGHTLY and self.faults.open_days < 2:
+            raise UsageError(
+                "nightly deliveries with stream.open_days = 1",
+                "a local day lies in two days of UTC: open 2 or more",
+            )
+        if self.rate < 0 or self.speed < 0:
+            raise UsageError(f"rate {self.rate}, speed {self.speed}", "they cannot be negative")
+
+    def with_ledger(self, directory: Path) -> Job:
+        return replace(self, ledger=directory)
+
+    def bytes_held(self, meters: int) -> int:
+        """Memory that this job needs for so many meters, beside 200 MB or so."""
+        return meters * 50 * self.town.value_bytes if self.shape == LIVE else 0
+
+
+class Pace:
+    """Waits so that readings go out at the job's rate, and no slot before it is over."""
+
+    def __init__(self, job: Job, share: float, should_stop: Callable[[], bool]) -> None:
+        self.rate, self.speed, self.should_stop = job.rate * share, job.speed, should_stop
+        self.begun, self.sent = time.monotonic(), 0
+        self.first_s: int | None = None
+
+    def wait(self, slot_end_s: int) -> None:
+        """Before what belongs to a slot that ends at this second since the epoch."""
+        self.first_s = slot_end_s if self.first_s is None else self.first_s
+        while not self.should_stop():
+            due = slot_end_s - time.time()
+            gone = time.monotonic() - self.begun
+            if self.rate:
+                due = max(due, self.sent / self.rate - gone)
+            if self.speed:
+                due = max(due, (slot_end_s - self.first_s) / self.speed - gone)
+            if due <= 0:
+                return
+            time.sleep(min(due, 0.2))
+
+
+class Lane:
+    """One partition's blocks, numbered; those that the log has already are passed over."""
+
+    def __init__(self, job: Job, register: Register, partition: int, known: int) -> None:
+        first = partition * register.partition_size
+        stop = min(first + register.partition_size, register.count)
+        self.job, self.partition, self.known, self.number = job, partition, known, 0
+        width = max(len(job.town.calendar.day_slots(day)) for day in job.days)
+        most = min(job.block, blocks.MAX_READINGS)
+        self.chunk = max(1, most // width) if job.shape == NIGHTLY else most
+        power = register.columns(first, stop, day_number(job.days[0])).power_va
+        self.source = PartitionDays(
+            job.town, job.faults, range(first, stop), job.days, power_va=power,
+            margin=job.power_margin, nightly=job.shape == NIGHTLY, chunk=self.chunk,
+        )  # fmt: skip
+        self.meters = self.source.meters.astype(np.uint32)
+        self.begin = self._resume() if known else 0
+
+    def day(self, index: int) -> Plan | None:
+        """The plan of a day that is not wholly in the log, its ledger written."""
+        if index < self.begin:
+            return None
+        plan = self.source.plan(index)
+        if self.job.ledger is not None:
+            ledger.write(plan.ledger, self.job.ledger, self.job.days[index], self.partition)
+        return plan
+
+    def send(self, producer: Producer, made: Iterator[blocks.Block]) -> int:
+        """Readings sent of these blocks."""
+        sent = 0
+        for block in made:
+            self.number += 1
+            if self.number > self.known:
+                producer.send(block)
+                sent += _present(block)
+        return sent
+
+    def _resume(self) -> int:
+        """First day with a block that the log has not; `number` is left before its blocks."""
+        for index in range(len(self.job.days)):
+            before, plan = self.number, self.source.plan(index, draw=False)
+            self.number += self.count(plan)
+            if self.number > self.known:
+                self.number = before
+                self.source.restart()
+                # What is still due of the days before is drawn again.
+                for past in range(max(0, index - self.job.faults.lookback_days), index):
+                    if self.job.faults.any:
+                        self.source.plan(past)
+                return index
+        return len(self.job.days)
+
+    def count(self, plan: Plan) -> int:
+        """Blocks of a day."""
+        if self.job.shape == NIGHTLY:
+            return sum(1 for _ in self.night(plan))
+        rows = plan.wh.T
+        return sum(
+            1 for place in range(len(plan.slots)) for _ in self.slot(plan, rows[place], place)
+        )
+
+    def slot(self, plan: Plan, row: Wh, place: int) -> Iterator[blocks.Block]:
+        """What is sent when a slot is over. row: [n], Wh of that slot."""
+        faulty = self.job.faults.any
+        for at in range(0, len(row), self.chunk):
+            wh, meters = row[at : at + self.chunk], self.meters[at : at + self.chunk]
+            if faulty and not (there := wh != plan.absent).all():
+                wh, meters = wh[there], meters[there]
+            if len(wh):
+                yield self._readings(meters, plan.slots[place], wh)
+        if faulty:
+            due = np.searchsorted(plan.beside.due, [plan.slots[place], plan.slots[place] + 1])
+            yield from self._beside(plan, slice(due[0], due[1]))
+
+    def night(self, plan: Plan) -> Iterator[blocks.Block]:
+        """What is sent when a local day is over."""
+        for at in range(0, len(plan.wh), self.chunk):
+            wh = plan.wh[at : at + self.chunk]
+            if self.job.faults.any and (wh == plan.absent).all():
+                continue
+            yield blocks.curves(
+                self.partition, self.meters[at : at + self.chunk], plan.slots.start, wh,
+                slot_minutes=self.source.town.calendar.grid.minutes,
+            )  # fmt: skip
+        yield from self._beside(plan, slice(None))
+
+    def _beside(self, plan: Plan, part: slice) -> Iterator[blocks.Block]:
+        rows = plan.beside.take(part)
+        for at in range(0, len(rows.slot), blocks.MAX_READINGS):
+            some = rows.take(slice(at, at + blocks.MAX_READINGS))
+            yield self._readings(some.meter, some.slot, some.wh, some.version)
+
+    def _readings(
+        self,
+        meter: npt.ArrayLike,
+        slot: npt.ArrayLike,
+        wh: npt.ArrayLike,
+        version: npt.ArrayLike = 0,
+    ) -> blocks.Block:
+        return blocks.readings(
+            self.partition, meter, slot, wh, version=version,
+            slot_minutes=self.source.town.calendar.grid.minutes,
+        )  # fmt: skip
+
+
+def _present(block: blocks.Block) -> int:
+    """Readings of a block; a curve's absent values are none."""
+    if block.shape is blocks.Shape.READINGS:
+        return int(block.wh.size)
+    return int(np.count_nonzero(block.wh != ABSENT[block.wh.dtype.name]))
+
+
+def publish(
+    job: Job,
+    register: Register,
+    producer: Producer,
+    *,
+    done: Callable[[int], None] = lambda _: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> int:
+    """Send the job's readings of the producer's partitions; how many readings were sent.
+
+    done: told the readings of each step. should_stop: asked while it waits, and between steps.
+    """
+    log: Log = producer.log
+    partitions = list(producer.lanes.of)
+    known = log.last_numbers(producer.name, partitions)
+    lanes = [Lane(job, register, p, k) for p, k in zip(partitions, known, strict=True)]
+    meters = sum(len(lane.meters) for lane in lanes)
+    pace = Pace(job, meters / max(1, register.count), should_stop)
+    days = _live if job.shape == LIVE else _nightly
+    for index in range(len(job.days)):
+        for sent in days(job, lanes, index, producer, pace):
+            pace.sent += sent
+            done(sent)
+            if should_stop():
+                return pace.sent
+    producer.flush()
+    return pace.sent
+
+
+def _live(job: Job, lanes: list[Lane], index: int, producer: Producer, pace: Pace) -> Iterator[int]:
+    """Slot by slot, all partitions in each; the whole day is drawn before."""
+    # Slot-major, so that the readings of a slot lie side by side; once in memory is enough.
+    drawn = [
+        (lane, replace(plan, wh=plan.wh[:0].copy()), plan.wh.T.copy())
+        for lane in lanes
+        if (plan := lane.day(index)) is not None
+    ]
+    grid = job.town.calendar.grid
+    for place, slot in enumerate(job.town.calendar.day_slots(job.days[index])):
+        for lane, plan, rows in drawn:
+            pace.wait(grid.start_at(slot + 1))
+            yield lane.send(producer, lane.slot(plan, rows[place], place))
+
+
+def _nightly(
+    job: Job, lanes: list[Lane], index: int, producer: Producer, pace: Pace
+) -> Iterator[int]:
+    """A day's curves, partition by partition."""
+    end_s = job.town.calendar.grid.start_at(job.town.calendar.day_slots(job.days[index]).stop)
+    for lane in lanes:
+        plan = lane.day(index)
+        if plan is not None:
+            pace.wait(end_s)
+            yield lane.send(producer, lane.night(plan))
