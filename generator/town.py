@@ -85,7 +85,8 @@ class Town:
         """
         number = day_number(day)
         drawn = self.generator.curves(meters, [day])
-        wh: Wh = np.minimum(drawn, np.uint16(MOST_WH), out=drawn)
+        np.minimum(drawn, np.uint16(MOST_WH), out=drawn)
+        wh: npt.NDArray[Any] = drawn
         if self.layers is not None:
             wh = self.layers.apply(drawn, self.seed, meters, [number])
         places: Any = clock_places(self.calendar, number)
