@@ -25,8 +25,11 @@ _24, _MASK24 = np.uint64(24), np.uint64(0xFFFFFF)
 _40 = np.uint64(40)
 _RANKS = 65536.0
 
+AIM_SPREAD = 1.5
+"""A block that fits is seldom as extreme as was aimed at: what is chosen has less variance, by
+block and by day, than what is real. So the aims are spread."""
 WEIGH_ENTRY, WEIGH_MEAN, WEIGH_BASE, WEIGH_END = (
-    np.int32(4), np.int32(3), np.int32(1), np.int32(4),
+    np.int32(5), np.int32(3), np.int32(1), np.int32(5),
 )  # fmt: skip
 """What a unit of rank counts when a block is chosen: its entry, halves' means, base, and end."""
 WEIGH_PERIOD, WEIGH_SEASON = np.int32(60), np.int32(120)
@@ -117,7 +120,7 @@ def _targets(key, day, home, row, kind, full, tables, z, out):  # type: ignore[n
     curve = tables.targets[row, kind]
     last = tables.targets.shape[2] // PARTS - 1
     for a in range(PARTS):
-        at = phi(z[a]) * last
+        at = phi(AIM_SPREAD * z[a]) * last
         k = min(np.int64(at), last - 1)
         place = np.uint64(a * (last + 1) + k)
         low, high = curve[place], curve[place + np.uint64(1)]

@@ -20,14 +20,13 @@ _STYLE: Final = (
 _COLOURS: Final = ("#444", "#1b7f3b", "#c2571a", "#7a5ab5", "#2a6fb0", "#999", "#b03a6f")
 
 
-def write(
-    report: Mapping[str, Any], directory: Path, curves: Mapping[str, npt.ArrayLike] | None = None
-) -> Path:
-    """Write both files; returns the page. curves: name → float[n, slots], days to draw beside."""
+def write(report: Mapping[str, Any], directory: Path) -> Path:
+    """Write both files; returns the page. Its pictures are of the report's `examples`."""
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "validation.json").write_text(json.dumps(report, indent=2), "utf-8")
+    plain = {key: value for key, value in report.items() if key != "examples"}
+    (directory / "validation.json").write_text(json.dumps(plain, indent=2), "utf-8")
     page = directory / "validation.html"
-    page.write_text(_page(report, curves or {}), "utf-8")
+    page.write_text(_page(plain, report.get("examples", {})), "utf-8")
     return page
 
 

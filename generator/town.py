@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -86,13 +86,14 @@ class Town:
         number = day_number(day)
         drawn = self.generator.curves(meters, [day])
         np.minimum(drawn, np.uint16(MOST_WH), out=drawn)
-        wh: Wh = drawn
+        wh: npt.NDArray[Any] = drawn
         if self.layers is not None:
             wh = self.layers.apply(drawn, self.seed, meters, [number])
         places: Any = clock_places(self.calendar, number)
         if np.array_equal(places, np.arange(wh.shape[2])):
             places = slice(None)
-        return cast(Wh, np.ascontiguousarray(wh[:, 0, places]))
+        out: Wh = np.ascontiguousarray(wh[:, 0, places])
+        return out
 
     def flags(self, meters: Meters) -> Flags:
         """uint8[n], `Layer`s of each meter; 0 without layers."""

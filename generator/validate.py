@@ -20,7 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from generator import baselines, classify, metrics
+from generator.attack import outlier_attack
+from generator.calibrate import by_home, mean_curves
 from generator.fit import fit
+from generator.habits import kind_of
 from generator.homes import Homes
 from generator.model import ENGINES
 from generator.sampler import Generator
@@ -30,6 +33,7 @@ Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.int64]
 Say = Callable[[str], None]
 Figures = dict[str, float]
+ATTACKS = 3
 
 
 @dataclass(frozen=True)
@@ -86,8 +90,13 @@ def judge(real: Homes, rival: Rival, split: int, tstr: bool = True) -> Figures:
     return out
 
 
-def twin(homes: Homes, splits: int = 5, *, seed: int = 1, say: Say = print) -> dict[str, Any]:
-    """The design *twin*: one fit, `splits` halvings of the homes for the classifier."""
+def twin(
+    homes: Homes, splits: int = 5, *, seed: int = 1, say: Say = print, whole: bool = True
+) -> dict[str, Any]:
+    """The design *twin*: one fit, `splits` halvings of the homes for the classifier.
+
+    whole: also the mean curve over a million curves, and the outlier attack.
+    """
     odd = (homes.days.astype(np.int64) + 3) // 7 % 2 == 1
     train, real = homes.take(days=odd), homes.take(days=~odd)
     say("fitting on the odd weeks")
@@ -109,7 +118,41 @@ def twin(homes: Homes, splits: int = 5, *, seed: int = 1, say: Say = print) -> d
         say(f"judging {name}")
         once = compare(real, rival, train, seed)
         rows[name] = [{**once, **judge(real, rival, s, tstr=s == 0)} for s in range(splits)]
-    return _report("twin", rows, model.card)
+    found = _report("twin", rows, model.card)
+    found["examples"] = {name: _examples(rivals[name].wh, seed) for name in ("real", *ENGINES)}
+    if whole:
+        say("the mean curve over a million curves")
+        found["figures"] |= mean_curve(homes)["block"]
+        say("attacking")
+        attacks = [outlier_attack(homes, seed=s) for s in range(ATTACKS)]
+        found["figures"]["outlier_attack"] = float(np.mean(attacks))
+    return found
+
+
+def against(
+    real: Homes, synthetic: Homes, splits: int = 5, *, seed: int = 1, say: Say = print
+) -> dict[str, Any]:
+    """Synthetic homes from anywhere against real ones, which they need not know."""
+    if real.wh.shape[2] != synthetic.wh.shape[2]:
+        raise TrainingError(
+            f"real days have {real.wh.shape[2]} slots, synthetic ones {synthetic.wh.shape[2]}",
+            "read both with the same length of slots",
+        )
+    count = len(real.ids)
+    origin = np.arange(len(synthetic.ids)) + count
+    rivals = {
+        "real": Rival(real.wh, np.arange(count), real.days),
+        "synthetic": Rival(synthetic.wh, origin, synthetic.days),
+    }
+    rows: dict[str, list[Figures]] = {}
+    for name, rival in rivals.items():
+        say(f"judging {name}")
+        once = compare(real, rival, real, seed)
+        del once["closest_day"]  # nobody knows here what they were trained on
+        rows[name] = [{**once, **judge(real, rival, s, tstr=s == 0)} for s in range(splits)]
+    found = _report("two files", rows, {}, subject="synthetic")
+    found["examples"] = {name: _examples(rival.wh, seed) for name, rival in rivals.items()}
+    return found
 
 
 def new_homes(homes: Homes, splits: int = 12, *, seed: int = 1, say: Say = print) -> dict[str, Any]:
@@ -145,6 +188,29 @@ def new_homes(homes: Homes, splits: int = 12, *, seed: int = 1, say: Say = print
     return _report("new homes", rows, card)
 
 
+def mean_curve(homes: Homes, *, curves: int = 1_000_000, seed: int = 5) -> dict[str, Figures]:
+    """Engine → how far the mean curve of new homes is from the training homes', percent.
+
+    Every home counts alike, over all days of the training period; working days and weekends
+    are weighed as in a week.
+    """
+    model = fit(homes)
+    days = homes.days.astype(np.int64)
+    kind, meters = kind_of(days), np.arange(max(1, curves // len(days)))
+    week = np.array([5, 2]) / 7
+    wanted = week @ mean_curves(model, homes)
+    out = {}
+    for engine in ENGINES:
+        drawn = Generator(model, engine=engine, seed=seed)
+        wh, who = drawn.curves(meters, days), drawn.people(meters).homes
+        found = week @ np.array([by_home(wh[:, kind == k].mean(axis=1), who) for k in (0, 1)])
+        gap = 100 * np.abs(found / wanted - 1)
+        out[engine] = {
+            "mean_1m_worst_pct": float(gap.max()), "mean_1m_average_pct": float(gap.mean()),
+        }  # fmt: skip
+    return out
+
+
 def _masked(real: Homes, rival: Rival) -> Floats:
     """The rival's curves without the days that the real home of the same place lacks."""
     wh = np.array(rival.wh, np.float32)
@@ -154,12 +220,18 @@ def _masked(real: Homes, rival: Rival) -> Floats:
     return wh
 
 
+def _examples(wh: Floats, seed: int) -> Floats:
+    """float[400, slots]: some days, for pictures."""
+    days = metrics.days_in(wh)
+    return np.asarray(np.random.default_rng(seed).permutation(days)[:400])
+
+
 def _mean_curve(wh: Floats) -> Floats:
     return np.asarray(np.nanmean(np.nanmean(wh, axis=1), axis=0))
 
 
 def _report(
-    design: str, rows: Mapping[str, list[Figures]], card: Mapping[str, Any]
+    design: str, rows: Mapping[str, list[Figures]], card: Mapping[str, Any], subject: str = "block"
 ) -> dict[str, Any]:
     """Mean and deviation over the splits, and the excess over the floor of the same split."""
     table: dict[str, dict[str, tuple[float, float]]] = {}
@@ -175,8 +247,8 @@ def _report(
                 for f, floor in zip(figures, rows["real"], strict=False)
             ]
             table[name][f"excess_{part}"] = (float(np.mean(over)), float(np.std(over)))
-    block, floor = table["block"], table["real"]
-    flat = {key: value[0] for key, value in block.items()}
+    floor = table["real"]
+    flat = {key: value[0] for key, value in table[subject].items()}
     flat |= {"floor_day": floor["c2st_day"][0], "floor_week": floor["c2st_week"][0]}
     return {
         "design": design,

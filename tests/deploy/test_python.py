@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,8 +66,8 @@ def test_an_archive_runs_a_task_wherever_it_is_unpacked(
     """
     archive = tmp_path / "python.tar.gz"
     script("make-archive.sh", archive, "--wheels", wheels, "--with-python")
-    with tarfile.open(archive) as packed:
-        packed.extractall(node.directory / "python", filter="fully_trusted")
+    (node.directory / "python").mkdir()
+    subprocess.run(["tar", "-xzf", archive, "-C", node.directory / "python"], check=True)
     astray = tmp_path / "astray"
     (astray / "bolts").mkdir(parents=True)
     (astray / "bolts" / "__init__.py").write_text("raise SystemExit('the wrong bolts')")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from generator import Homes, baselines, metrics, report
+from generator import Homes, baselines, metrics, report, validate
 from generator.attack import outlier_attack
 from generator.classify import rank_auc, two_samples
 from generator.validate import Rival, compare
@@ -58,7 +58,16 @@ def test_a_report_is_a_page_with_its_pictures_inside(homes: Homes, tmp_path: Pat
     row = {"c2st_day": (0.6, 0.01), "excess_day": (0.1, 0.01)}
     made = {"design": "twin", "splits": 2, "table": {"real": row, "block": row}, "figures": {}}
     days = homes.wh[homes.present()][:20]
-    page = report.write(made, tmp_path, {"real": days}).read_text()
+    page = report.write({**made, "examples": {"real": days}}, tmp_path).read_text()
     assert "<svg" in page
     assert "0.600 ± 0.010" in page
     assert "src=" not in page
+
+
+def test_homes_out_of_files_are_judged_whoever_made_them(homes: Homes) -> None:
+    """A classical chain is found out; real homes against real ones are the floor."""
+    chain = Homes(baselines.classical(homes, homes.days, 1), homes.days, homes.ids, homes.time_zone)
+    found = validate.against(homes, chain, 2, say=lambda text: None)
+    assert found["figures"]["floor_day"] == pytest.approx(0.5, abs=0.1)
+    assert found["figures"]["c2st_day"] > 0.8
+    assert set(found["examples"]) == {"real", "synthetic"}

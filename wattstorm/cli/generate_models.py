@@ -64,6 +64,10 @@ def fit(
 def validate(
     context: typer.Context,
     files: Files,
+    synthetic: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, dir_okay=False, help="Judge these homes; nothing is fitted."),
+    ] = None,
     design: Annotated[str, typer.Option(help="twin or new-homes.")] = "twin",
     splits: Annotated[int, typer.Option(min=1, help="Halvings of the homes.")] = 5,
     out: Annotated[Path | None, typer.Option(help="Directory for the report.")] = None,
@@ -79,11 +83,12 @@ def validate(
     """\b
     wattstorm generate validate homes.parquet --time-zone Australia/Sydney --out report
     wattstorm generate validate homes.parquet --design new-homes --splits 12 --json
+    wattstorm generate validate homes.parquet --synthetic week.parquet --out report
 
     Fits on a part of real homes and judges what is drawn against the rest, beside the floor (real
-    against real) and the classical generators. twin: fitted on the odd weeks, judged on the even
-    ones of the same homes; new-homes: fitted on one half of the homes, judged on the other.
-    Needs scikit-learn.
+    against real) and the classical generators; or judges homes out of files, whoever made them.
+    twin: fitted on the odd weeks, judged on the even ones of the same homes; new-homes: fitted on
+    one half of the homes, judged on the other. Needs scikit-learn.
     """
     if design not in DESIGNS:
         raise UsageError(f"design {design!r}", f"take {' or '.join(DESIGNS)}")
@@ -92,11 +97,14 @@ def validate(
         from generator import validate as judge
     except ImportError as error:
         raise UsageError(f"validation needs {error.name}", "pip install scikit-learn") from error
-    homes = _read(
-        context, files, time_zone, minutes, meter_column, time_column, energy_column, unit
-    )
-    run = judge.twin if design == "twin" else judge.new_homes
-    found = run(homes, splits, seed=seed, say=say)
+    columns = (time_zone, minutes, meter_column, time_column, energy_column, unit)
+    homes = _read(context, files, *columns)
+    if synthetic:
+        theirs = _read(context, synthetic, time_zone, minutes, "", "", "", "")
+        found = judge.against(homes, theirs, splits, seed=seed, say=say)
+    else:
+        run = judge.twin if design == "twin" else judge.new_homes
+        found = run(homes, splits, seed=seed, say=say)
     if out is not None:
         say(f"report {reports.write(found, out)}")
     if as_json:
