@@ -8,7 +8,7 @@ A `Town` is small and travels to other processes; the model is loaded where it i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -64,9 +64,6 @@ class Town:
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
-
-    def with_threads(self, threads: int) -> Town:
-        return replace(self, threads=threads)
 
     @property
     def calendar(self) -> LocalCalendar:
