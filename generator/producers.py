@@ -68,9 +68,9 @@ def check(job: Job, sending: Sending, register: Register, free: int) -> None:
     needed = job.bytes_held(register.count)
     if needed > _MOST_MEMORY * free:
         raise UsageError(
-            f"a day of {register.count:,} meters takes {needed / 2**30:.1f} GB, "
+            f"days of {register.count:,} meters take {needed / 2**30:.1f} GB, "
             f"{free / 2**30:.1f} GB are free and {_MOST_MEMORY:.0%} of it may be used",
-            "send nightly curves (--shape nightly), or fewer meters",
+            "send nightly curves (--shape nightly), a day at a time, or fewer meters",
         )
 
 

@@ -9,7 +9,9 @@ job that was interrupted goes on behind it, and a job that was finished sends no
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -69,8 +71,10 @@ class Job:
         return replace(self, ledger=directory)
 
     def bytes_held(self, meters: int) -> int:
-        """Memory that this job needs for so many meters, beside 200 MB or so."""
-        return meters * 50 * self.town.value_bytes if self.shape == LIVE else 0
+        """Memory that this job needs for so many meters, beside less than 1 GB: the day that is
+        sent and the one that is drawn meanwhile."""
+        days = min(2, len(self.days))
+        return meters * days * 50 * self.town.value_bytes if self.shape == LIVE else 0
 
 
 class Pace:
@@ -227,41 +231,66 @@ def publish(
     lanes = [Lane(job, register, p, k) for p, k in zip(partitions, known, strict=True)]
     meters = sum(len(lane.meters) for lane in lanes)
     pace = Pace(job, meters / max(1, register.count), should_stop)
-    days = _live if job.shape == LIVE else _nightly
-    for index in range(len(job.days)):
-        for sent in days(job, lanes, index, producer, pace):
+    tasks = [(index, lane) for index in range(len(job.days)) for lane in lanes]
+    with ThreadPoolExecutor(job.town.threads) as pool:
+        plans = _ahead(pool, tasks, len(lanes) if job.shape == LIVE else 1)
+        steps = _live if job.shape == LIVE else _nightly
+        for sent in steps(job, lanes, plans, producer, pace):
             pace.sent += sent
             done(sent)
-        if should_stop():
-            break
     producer.flush()
     return pace.sent
 
 
-def _live(job: Job, lanes: list[Lane], index: int, producer: Producer, pace: Pace) -> Iterator[int]:
+def _ahead(
+    pool: ThreadPoolExecutor, tasks: Sequence[tuple[int, Lane]], count: int
+) -> Iterator[Plan | None]:
+    """Plans in order, `count` of them drawn while those before are sent.
+
+    count: at most the number of lanes, for a lane plans one day after the other.
+    """
+    waiting = deque(pool.submit(lane.day, index) for index, lane in tasks[:count])
+    try:
+        for at in range(len(tasks)):
+            plan = waiting.popleft().result()
+            if at + count < len(tasks):
+                index, lane = tasks[at + count]
+                waiting.append(pool.submit(lane.day, index))
+            yield plan
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _live(
+    job: Job, lanes: list[Lane], plans: Iterator[Plan | None], producer: Producer, pace: Pace
+) -> Iterator[int]:
     """Slot by slot, all partitions in each; the whole day is drawn before."""
-    # Slot-major, so that the readings of a slot lie side by side; once in memory is enough.
-    drawn = [
-        (lane, replace(plan, wh=plan.wh[:0].copy()), plan.wh.T.copy())
-        for lane in lanes
-        if (plan := lane.day(index)) is not None
-    ]
     grid = job.town.calendar.grid
-    for place, slot in enumerate(job.town.calendar.day_slots(job.days[index])):
-        for lane, plan, rows in drawn:
-            if not pace.wait(grid.start_at(slot + 1)):
-                return
-            yield lane.send(producer, lane.slot(plan, rows[place], place))
+    for day in job.days:
+        # Slot-major, so that the readings of a slot lie side by side; once in memory is enough.
+        drawn = [
+            (lane, replace(plan, wh=plan.wh[:0].copy()), plan.wh.T.copy())
+            for lane in lanes
+            if (plan := next(plans)) is not None
+        ]
+        for place, slot in enumerate(job.town.calendar.day_slots(day)):
+            for lane, plan, rows in drawn:
+                if not pace.wait(grid.start_at(slot + 1)):
+                    return
+                yield lane.send(producer, lane.slot(plan, rows[place], place))
+        drawn.clear()  # before the next day is put side by side
 
 
 def _nightly(
-    job: Job, lanes: list[Lane], index: int, producer: Producer, pace: Pace
+    job: Job, lanes: list[Lane], plans: Iterator[Plan | None], producer: Producer, pace: Pace
 ) -> Iterator[int]:
     """A day's curves, partition by partition."""
-    end_s = job.town.calendar.grid.start_at(job.town.calendar.day_slots(job.days[index]).stop)
-    for lane in lanes:
-        plan = lane.day(index)
-        if plan is not None:
+    for day in job.days:
+        end_s = job.town.calendar.grid.start_at(job.town.calendar.day_slots(day).stop)
+        for lane in lanes:
+            if (plan := next(plans)) is None:
+                continue
             if not pace.wait(end_s):
                 return
             yield lane.send(producer, lane.night(plan))
