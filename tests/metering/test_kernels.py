@@ -100,20 +100,16 @@ def test_undo_takes_back_everything_since_keep(
     assert again == first
 
 
+def one_reading() -> Columns:
+    """77 Wh of one meter in the sixth slot, version 3."""
+    values = (FIRST + 3, np.uint32), (LOW + 5, np.int32), (77, np.uint16), (3, np.int32)
+    return Columns(*(np.array([x], t) for x, t in values))
+
+
 def test_undo_reopens_a_day_that_the_batch_closed() -> None:
     """Rows given to a new day within an uncommitted batch come back with their values."""
     store = a_store(kernels)
-    old = Columns(
-        *(
-            np.array([x], t)
-            for x, t in (
-                (FIRST + 3, np.uint32),
-                (LOW + 5, np.int32),
-                (77, np.uint16),
-                (3, np.int32),
-            )
-        )
-    )
+    old = one_reading()
     store.apply(old, Window(LOW, LOW + 140, -1, 0))
     store.keep()
     before = state(store)
@@ -128,17 +124,7 @@ def test_undo_reopens_a_day_that_the_batch_closed() -> None:
 def test_a_slot_that_changed_and_closed_in_one_batch_is_still_reported() -> None:
     """Its last sums are among the changes, under its own slot."""
     store = a_store(kernels)
-    one = Columns(
-        *(
-            np.array([x], t)
-            for x, t in (
-                (FIRST + 3, np.uint32),
-                (LOW + 5, np.int32),
-                (77, np.uint16),
-                (3, np.int32),
-            )
-        )
-    )
+    one = one_reading()
     store.apply(one, Window(LOW, LOW + 140, -1, 0))
     store.open_from(LOW + 48)
     changes = store.changes()

@@ -8,7 +8,6 @@ them all, the last first. If the keeper itself is killed, the kernel ends its da
 
 from __future__ import annotations
 
-import ctypes
 import json
 import logging
 import os
@@ -21,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from wattstorm.errors import StoreError
+from wattstorm.processes import end_with_parent
 from wattstorm.store.server import EmbeddedServer
 
 PAUSE_S = 0.5
 """Before a daemon that died is started again."""
 LOOK_S = 0.1
 STOP_S = 6.0
-_PR_SET_PDEATHSIG = 1
 _log = logging.getLogger("wattstorm.keeper")
 
 
@@ -44,7 +43,8 @@ class Daemon:
         with (self.directory / "logs" / f"{self.name}.out").open("ab") as out:
             self.process = subprocess.Popen(
                 self.command, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                cwd=self.directory, env=self.environ, preexec_fn=_end_with_parent,
+                cwd=self.directory, env=self.environ,
+                preexec_fn=lambda: end_with_parent(signal.SIGTERM),
             )  # fmt: skip
         self.start_at = 0.0
 
@@ -68,10 +68,6 @@ class Daemon:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-
-
-def _end_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def keep(directory: Path) -> None:

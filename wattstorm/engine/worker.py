@@ -11,7 +11,6 @@ worker that hangs inside a component falls silent and is replaced.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import logging
 import os
@@ -24,6 +23,7 @@ from typing import Any
 
 from wattstorm.engine.tasks import Tasks, load_topology
 from wattstorm.errors import EngineError, WattstormError
+from wattstorm.processes import end_with_parent
 
 BEAT_S = 1.0
 MAX_PENDING = 256
@@ -31,7 +31,6 @@ MAX_PENDING = 256
 NAP_S = (0.0005, 0.002)
 """First and longest pause of a loop in which nothing happened."""
 FAILED, ORPHANED = 1, 86
-_PR_SET_PDEATHSIG = 1
 
 
 class Hand:
@@ -114,8 +113,7 @@ def run(job: dict[str, Any], hand: Hand) -> None:
 
 def die_with(parent: int) -> None:
     """End with the supervisor even if a thread of ours cannot run (Linux only)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent(signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(ORPHANED)
 
