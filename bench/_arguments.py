@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 
-def parse(doc: str | None, **options: int | float) -> argparse.Namespace:
+def parse(doc: str | None, **options: int | float | str) -> argparse.Namespace:
     """`--json`, and one option with its default for each keyword."""
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
