@@ -21,6 +21,11 @@ second time on the next batch goes one block at a time, each counted before it
 is applied. A block begun `batch.attempts` times without a commit goes to the
 dead letters as it is (`poison`), and the fence passes it.
 
+An error of the installation (`errors.of_installation`: a register that cannot be
+used, no memory, an unreadable file) is nobody's poison: no try is counted for it.
+The partition stands still and says why, here and in its fence, and is taken again
+and again until that is mended. Nothing else stops.
+
 Blocks that only stand near are safe. Counted is only the block that is applied
 at that moment, alone, and its commit clears the count; so a death that comes
 from outside costs an innocent block one try if it hits that very moment, and
@@ -48,7 +53,10 @@ from wattstorm.errors import (
     SnapshotError,
     StoreError,
     StoreUnreachable,
-)  # fmt: skip
+    WattstormError,
+    of_installation,
+    remedy_of,
+)
 from wattstorm.metering import block as blocks
 from wattstorm.metering.partition import Partition, Rules
 from wattstorm.metering.register import Register
@@ -118,16 +126,29 @@ class MinibatchBolt(CheckedEmits, Bolt):
             if own is not None and own.doubt is None:
                 own.state.undo()
             return None
-        except (MemoryError, StormWentAwayError):
+        except StormWentAwayError:
             raise
         except Exception as error:
             # The process may serve other partitions; this one is taken again, and counted.
-            self.owned.pop(partition, None)
-            self.logger.exception("partition %d is dropped: %s", partition, error)
+            own = self.owned.pop(partition, None)
+            if of_installation(error):
+                self.stand_still(partition, own, error)
+            else:
+                self.logger.exception("partition %d is dropped: %s", partition, error)
             self.raise_exception(error, tup)  # its "sync" is no more than a sign of life to a bolt
             return None
         self.down = False
         return done
+
+    def stand_still(self, partition: int, own: Owned | None, error: Exception) -> None:
+        """Say what stops the partition, where it is looked for; no block is to blame."""
+        what = (
+            error.what if isinstance(error, WattstormError) else f"{type(error).__name__}: {error}"
+        )
+        why = f"{what}; {remedy_of(error)}"
+        self.logger.error("partition %d stands still: %s", partition, why, exc_info=error)
+        with suppress(StoreError):  # then it is said at the next attempt
+            self.store_of(partition).stand_still(own.token if own else "", why)
 
     def run_batch(self, batch: BatchRef) -> bool:
         """True if all of the batch is in the sums now."""
@@ -208,11 +229,7 @@ class MinibatchBolt(CheckedEmits, Bolt):
         self.saver.collect(wait=True)  # no snapshot of an earlier time may appear after this
         if self.birth_us is None:
             self.birth_us = self.connection.server_time_us()
-        store = PartitionStore(
-            self.connection, self.settings.store.prefix, partition,
-            keep_dead=self.settings.dead_letters.keep,
-            expire_days=self.settings.results.expire_days,
-        )  # fmt: skip
+        store = self.store_of(partition)
         fence = store.acquire(self.birth_us)
         snapshots = SnapshotDir(self.state_directory, partition)
         state = self.restored(partition, snapshots, fence.position)
@@ -222,6 +239,13 @@ class MinibatchBolt(CheckedEmits, Bolt):
         cautious = fence.takes > 1 or fence.tries > 0
         saved = [(p, now) for p in usable]
         return Owned(store, fence.token, state, snapshots, saved, cautious=cautious)
+
+    def store_of(self, partition: int) -> PartitionStore:
+        return PartitionStore(
+            self.connection, self.settings.store.prefix, partition,
+            keep_dead=self.settings.dead_letters.keep,
+            expire_days=self.settings.results.expire_days,
+        )  # fmt: skip
 
     def restored(self, partition: int, snapshots: SnapshotDir, fence: int) -> Partition:
         """The newest usable snapshot's state, or an empty one."""

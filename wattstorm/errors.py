@@ -161,3 +161,23 @@ class EmitError(StreamError):
 
 class EngineError(StreamError):
     pass
+
+
+def of_installation(error: BaseException) -> bool:
+    """Whether a block that was applied when this was raised is innocent of it.
+
+    A register, a setting, a file, memory or a package that is not as it must be would
+    stop every other block as well, and goes on with all of them once it is mended.
+    """
+    if isinstance(error, WattstormError):
+        return not isinstance(error, BlockError | StreamError)
+    return isinstance(error, MemoryError | OSError | ImportError)
+
+
+def remedy_of(error: BaseException) -> str:
+    """What to do about an error `of_installation`."""
+    if isinstance(error, WattstormError) and error.remedy:
+        return error.remedy
+    if isinstance(error, MemoryError):
+        return "give the process more memory, or fewer partitions (more workers, more machines)"
+    return "mend that; the stream goes on from where it stands"

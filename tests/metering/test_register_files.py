@@ -9,11 +9,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.metering.register_cases import built, everything, row, source
 from wattstorm.errors import RegisterError
+from wattstorm.metering.aggregates import class_of
+from wattstorm.metering.checks import MAX_CLASSES
 from wattstorm.metering.register import Register
+from wattstorm.metering.register_arrays import MAX_CODES
 from wattstorm.metering.register_files import building
 
 ARRAYS = (
@@ -173,3 +177,21 @@ def test_a_lost_card_is_no_reason_to_number_again(sound: Path, tmp_path: Path) -
     with pytest.raises(RegisterError, match=r"card\.json is missing beside version-000002"):
         built(tmp_path, [row(99)])
     assert (arrays / "ids.npy").exists()
+
+
+def test_a_register_that_the_stream_cannot_take_is_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Built when more names were let pass: said before any block meets it."""
+    with monkeypatch.context() as patched:
+        for module in ("register_rows", "register_files"):
+            patched.setattr(f"wattstorm.metering.{module}.MAX_CODES", 255)
+        built(tmp_path, [row(k, f"t{k}") for k in range(129)])
+    message = r"card\.json has 129 tariffs, the stream takes 127; group them into fewer tariffs"
+    with pytest.raises(RegisterError, match=message):
+        Register.open(tmp_path / "register")
+
+
+def test_every_register_that_can_be_built_has_classes_that_the_stream_takes() -> None:
+    """The pair of the last tariff and the last region fits into a join entry."""
+    assert int(class_of(np.array(MAX_CODES - 1), np.array(MAX_CODES - 1))) <= MAX_CLASSES

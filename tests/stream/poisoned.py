@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 from streamparse import Grouping, Topology
 
+from bolts.aggregate import AggregateBolt
 from bolts.publish import PublishBolt
 from spouts.readings import ReadingsSpout
 from tests.stream.dying import DyingBolt
-from wattstorm.errors import BlockError
+from wattstorm.errors import BlockError, RegisterError, SlotError, UsageError
 from wattstorm.metering import block as blocks
 from wattstorm.store.log import Entry
 
@@ -49,6 +51,35 @@ class KilledBolt(RaisingBolt):
 class KilledCurves(Topology):
     readings = ReadingsSpout.spec(par=2)
     aggregate = KilledBolt.spec(
+        inputs={readings: Grouping.fields("partition")},
+        par=2,
+        config={"topology.tick.tuple.freq.secs": 1},
+    )
+    publish = PublishBolt.spec(inputs={aggregate: Grouping.LOCAL_OR_SHUFFLE}, par=1)
+
+
+class BrokenInstallationBolt(AggregateBolt):
+    """Cannot apply anything while there is a file `fault` in the data directory: its error."""
+
+    faults: ClassVar = {
+        "RegisterError": RegisterError("a meter has class 16512", "group the tariffs"),
+        "SlotError": SlotError("no such day", "give another time zone"),
+        "UsageError": UsageError("stream.scopes has 'x'", "use nation"),
+        "MemoryError": MemoryError("8 GB"),
+        "OSError": OSError(5, "Input/output error"),
+    }
+
+    def apply(self, own: Any, entries: list[Entry]) -> Any:
+        file = Path(self.settings.data.directory) / "fault"
+        found = super().apply(own, entries)
+        if file.exists():
+            raise self.faults[file.read_text()]
+        return found
+
+
+class BrokenInstallation(Topology):
+    readings = ReadingsSpout.spec(par=2)
+    aggregate = BrokenInstallationBolt.spec(
         inputs={readings: Grouping.fields("partition")},
         par=2,
         config={"topology.tick.tuple.freq.secs": 1},

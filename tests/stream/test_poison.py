@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from bolts.aggregate import AggregateBolt
 from tests.servers import TestServer
 from tests.stream.dying import DEATHS
 from tests.stream.parts import Part, append, started
-from tests.stream.poisoned import POISON_WH, RaisingBolt
+from tests.stream.poisoned import POISON_WH, BrokenInstallationBolt, RaisingBolt
 from tests.stream.test_chaos import Feeding, assert_exact
 from tests.stream.town import (
     DAY0,
@@ -27,7 +28,8 @@ from tests.stream.town import (
     drained,
     wait_until,
 )  # fmt: skip
-from wattstorm.errors import EmitError, FencedOff, StoreUnreachable
+from wattstorm.engine.watch import Watch
+from wattstorm.errors import EmitError, EngineError, FencedOff, StoreUnreachable
 from wattstorm.metering import block as blocks
 from wattstorm.store.commit import Fence
 from wattstorm.store.deadletters import DeadLetter, DeadLetters
@@ -174,6 +176,57 @@ def test_a_store_that_fails_poisons_nothing(town: Town, monkeypatch: pytest.Monk
     monkeypatch.undo()
     assert bolt.give(0, 1, 1, 99) == "ack"
     assert letters(town) == []
+
+
+@pytest.mark.parametrize("kind", BrokenInstallationBolt.faults)
+def test_a_fault_of_the_installation_stops_and_poisons_nothing(town: Town, kind: str) -> None:
+    """However often it is tried: the blocks stay, the fence says why, and mended it goes on."""
+    append(town, 0, [block(0), block(1)])
+    (town.directory / "fault").write_text(kind)
+    bolt = started(BrokenInstallationBolt, town)
+    assert [bolt.give(0, 1, 2, attempt) for attempt in range(8)] == ["fail"] * 8
+    assert letters(town) == []
+    assert (fence(town).position, fence(town).tries) == (0, 0)
+    error = BrokenInstallationBolt.faults[kind]
+    assert getattr(error, "what", str(error)) in fence(town).fault
+    assert (getattr(error, "remedy", "") or "me") in fence(town).fault
+    (town.directory / "fault").unlink()
+    assert bolt.give(0, 1, 2, 9) == "ack"
+    assert nation(town) == {0: 1000, 1: 1000}
+    assert fence(town).fault == ""
+
+
+def test_a_block_that_raises_is_poison_beside_a_fault_that_was_mended(town: Town) -> None:
+    """The fault costs the block no try, and forgives it none of its own."""
+    town.options["batch.attempts"] = 2
+    append(town, 0, [block(0), BAD, block(1)])
+    (town.directory / "fault").write_text("MemoryError")
+    broken = started(BrokenInstallationBolt, town)
+    assert [broken.give(0, 1, 3, attempt) for attempt in range(4)] == ["fail"] * 4
+    assert give_until_done(started(RaisingBolt, town), 1, 3) == 2
+    (letter,) = letters(town)
+    assert (letter.reason, letter.position) == ("poison", 2)
+    assert nation(town) == {0: 1000, 1: 1000}
+
+
+def test_a_drain_ends_where_only_a_person_can_help(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stands still is named with its reason; it does not while any other partition moves."""
+    append(town, 0, [block(0)])
+    append(town, 1, [block(0, partition=1)])
+    (town.directory / "fault").write_text("RegisterError")
+    assert started(BrokenInstallationBolt, town).give(0, 1, 1, 1) == "fail"
+    monkeypatch.setattr("wattstorm.engine.watch.HOPELESS_S", 0.2)
+    with town.connect() as connection:
+        watch = Watch(connection, town.settings, town.register)
+        time.sleep(0.3)
+        assert not watch.drained()
+        assert started(AggregateBolt, town).give(1, 1, 1, 1) == "ack"
+        assert not watch.drained()
+        time.sleep(0.3)
+        with pytest.raises(EngineError, match=r"partition 0: a meter has class 16512; group the"):
+            watch.drained()
 
 
 def test_an_emit_that_fails_after_the_commit_loses_nothing(

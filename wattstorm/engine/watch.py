@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from wattstorm.errors import UsageError
+from wattstorm.errors import EngineError, UsageError
 from wattstorm.metering.aggregates import Scopes
 from wattstorm.metering.register import Register
 from wattstorm.settings import Settings
@@ -18,6 +18,7 @@ from wattstorm.store.log import Log
 from wattstorm.store.results import ResultStore
 
 SCHEMA = 1
+HOPELESS_S = 10.0
 _FIXED = ("schema", "slot_minutes", "partition_size")
 
 
@@ -33,14 +34,37 @@ class Watch:
         self.stores = [PartitionStore(connection, prefix, p) for p in self.partitions]
         self.workers_key = store_keys(prefix).workers
         self.card = card_of(settings, register)
+        self._hopeful_at = time.monotonic()
 
     def drained(self) -> bool:
-        """Every fence stands at its log's end, and nothing waits to be published."""
+        """Every fence stands at its log's end, and nothing waits to be published.
+
+        EngineError if it will not be: all partitions that are behind stand still since
+        HOPELESS_S for a reason that only a person can mend.
+        """
         # In this order: a commit moves its fence and marks its slots in one step.
         tails = self.log.tails(self.partitions)
-        if any(s.fence().position < tail for s, tail in zip(self.stores, tails, strict=True)):
+        fences = [store.fence() for store in self.stores]
+        behind = [
+            (p, f)
+            for p, (f, tail) in enumerate(zip(fences, tails, strict=True))
+            if f.position < tail
+        ]
+        if behind:
+            self._give_up({p: fence.fault for p, fence in behind})
             return False
         return not self.results.dirty(self.partitions)
+
+    def _give_up(self, faults: Mapping[int, str]) -> None:
+        now = time.monotonic()
+        if not all(faults.values()):
+            self._hopeful_at = now
+        elif now - self._hopeful_at > HOPELESS_S:
+            partition, why = next(iter(faults.items()))
+            raise EngineError(
+                f"{len(faults)} partitions stand still; partition {partition}: {why}",
+                "what they have not added up stays in the log; run again once that is mended",
+            )
 
     def introduce(self) -> None:
         """Write the store's card; UsageError if its data were made under another one."""

@@ -86,7 +86,7 @@ def join_entries(
     if classes.size and int(classes.max()) > MAX_CLASSES:
         raise RegisterError(
             f"a meter has (tariff, region) class {int(classes.max())}, the limit is {MAX_CLASSES}",
-            "use at most 127 tariffs and 127 regions",
+            "group them: a register holds at most 127 tariffs and 127 regions",
         )
     limit = np.minimum(np.asarray(limit_wh, np.int64), _MANTISSA_MAX << 15)
     exponent = np.zeros(limit.shape, np.int64)

@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from wattstorm.errors import RegisterError
 from wattstorm.metering.idindex import places_for
-from wattstorm.metering.register_arrays import DTYPES, Arrays
+from wattstorm.metering.register_arrays import DTYPES, MAX_CODES, Arrays
 
 SCHEMA: Final = 1
 CARD: Final = "card.json"
@@ -105,6 +105,12 @@ def read_card(directory: Path) -> Card:
         )
     if card.get("checksum") != _card_checksum(card):
         raise RegisterError(f"{path} is damaged or was edited by hand", _REBUILD)
+    for column in ("tariffs", "regions"):
+        if (names := len(card[column])) > MAX_CODES:
+            raise RegisterError(
+                f"{path} has {names} {column}, the stream takes {MAX_CODES}",
+                f"group them into fewer {column}, and " + _REBUILD,
+            )
     return card
 
 

@@ -20,6 +20,7 @@ from wattstorm.store.log import PRODUCER_LIFETIME_S
 from wattstorm.store.scripts import Argument, Script
 
 _ACQUIRE, _TRY, _COMMIT = Script("acquire"), Script("try_block"), Script("commit")
+_STAND_STILL = Script("stand_still")
 Counts = Mapping[str, int]
 KEEP_DEAD: Final = 10_000
 
@@ -30,7 +31,8 @@ class Fence:
     highest: newest slot accepted (-1: none); birth_us: when its owner was born;
     takes: how often the partition was taken since the fence last moved; tries: how
     often the block after the fence was tried alone; poisoned (told by `acquire`
-    only): positions in the log that were passed without being applied."""
+    only): positions in the log that were passed without being applied; fault (told by
+    `fence` only): why the partition stands still, "" if it does not."""
 
     position: int
     token: str
@@ -40,6 +42,7 @@ class Fence:
     takes: int = 0
     tries: int = 0
     poisoned: frozenset[int] = frozenset()
+    fault: str = ""
 
 
 class PartitionStore:
@@ -82,14 +85,15 @@ class PartitionStore:
 
     def fence(self) -> Fence:
         """The fence as it stands."""
-        names = ("position", "owner", "highest", "epoch", "birth", "takes", "tries")
+        names = ("position", "owner", "highest", "epoch", "birth", "takes", "tries", "fault")
         found: list[Any] = self.connection.run(
             "read a fence", lambda: self.connection.redis.hmget(self.keys.fence, names)
         )
-        position, owner, highest, epoch, birth, takes, tries = found
+        position, owner, highest, epoch, birth, takes, tries, fault = found
         return Fence(
             int(position or 0), (owner or b"").decode(), int(highest or -1),
             int(epoch or 0), int(birth or 0), int(takes or 0), int(tries or 0),
+            fault=(fault or b"").decode("utf-8", "replace"),
         )  # fmt: skip
 
     def try_block(self, token: str, position: int, attempts: int) -> tuple[bool, int]:
@@ -105,6 +109,11 @@ class PartitionStore:
         if said == b"moved":
             raise FenceMoved(self.partition, position - 1, int(value))
         return said == b"try", int(value)
+
+    def stand_still(self, token: str, why: str) -> None:
+        """Keep why the partition stands still, until a commit; the block after the fence was
+        not tried then. token: its owner's, or "" where taking it failed already."""
+        _STAND_STILL.run(self.connection, "say what stops it", [self.keys.fence], [token, why])
 
     def commit(
         self,
