@@ -78,7 +78,7 @@ class AggregateBolt(MinibatchBolt):
             highest=own.state.highest,
             partials={key: sums.to_bytes() for key, sums in own.state.changes().items()},
             audit=commit.total, by_day=commit.by_day, by_producer=commit.by_producer,
-            dead=commit.dead, poisoned=commit.poisoned,
+            dead=commit.dead, poisoned=commit.poisoned, chain=entries[-1].chain,
         )  # fmt: skip
 
     def announce(self, own: Owned) -> None:

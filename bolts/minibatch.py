@@ -234,11 +234,13 @@ class MinibatchBolt(CheckedEmits, Bolt):
         snapshots = SnapshotDir(self.state_directory, partition)
         state = self.restored(partition, snapshots, fence.position)
         usable = [p for p in snapshots.positions() if p <= state.position]
-        state = self.replayed(state, fence)
+        state, replayed = self.replayed(state, fence)
         now = time.monotonic()
-        cautious = fence.takes > 1 or fence.tries > 0
-        saved = [(p, now) for p in usable]
-        return Owned(store, fence.token, state, snapshots, saved, cautious=cautious)
+        return Owned(
+            store, fence.token, state, snapshots, [(p, now) for p in usable],
+            trimmed=self.log_store.status(partition).first - 1,
+            unsaved_bytes=replayed, cautious=fence.takes > 1 or fence.tries > 0,
+        )  # fmt: skip
 
     def store_of(self, partition: int) -> PartitionStore:
         return PartitionStore(
@@ -258,8 +260,10 @@ class MinibatchBolt(CheckedEmits, Bolt):
                 bound = int(found[1]["position"]) - 1
         return Partition(partition, self.register, self.rules)
 
-    def replayed(self, state: Partition, fence: Fence) -> Partition:
-        """The state, brought to the fence out of the log; nothing is committed again."""
+    def replayed(self, state: Partition, fence: Fence) -> tuple[Partition, int]:
+        """The state, brought to the fence out of the log, and the bytes that this took;
+        nothing is committed again."""
+        replayed = 0
         while state.position < fence.position:
             last = min(fence.position, state.position + REPLAY_ENTRIES)
             try:
@@ -267,14 +271,16 @@ class MinibatchBolt(CheckedEmits, Bolt):
             except LogGap as gap:
                 if self.log_store.status(state.number).first <= state.position + 1:
                     raise
-                return self.without_memory(state.number, fence.position, fence.highest, gap)
+                state = self.without_memory(state.number, fence.position, fence.highest, gap)
+                return state, replayed
             for entry in entries:
                 if entry.position in fence.poisoned:
                     state.refuse(entry.position)
                 else:
                     apply_entry(state, entry)
+                replayed += len(entry.data)
             state.keep()
-        return state
+        return state, replayed
 
     def without_memory(self, partition: int, fence: int, highest: int, why: LogGap) -> Partition:
         self.logger.error(

@@ -1,9 +1,11 @@
 """Snapshots of the partitions that a task holds, and the trimming of their logs behind them.
 
 A snapshot is copied between two batches and written beside the stream, one at a
-time, and never more than a tenth of the time. Two are kept: after a power cut
-the store may come back with a fence below the newer one. So the log is trimmed
-up to the older only, and only once the fence that it reflects is on disk for sure.
+time, and never more than a tenth of the time. Three are kept at most: the one
+behind which the log stands trimmed, the one behind which it will be trimmed next,
+and the newest. After a power cut the store may come back with a fence below the
+newer two, so the first stays until the log is trimmed behind the second, and that
+is done only once the fence that it reflects is on disk for sure.
 """
 
 from __future__ import annotations
@@ -39,11 +41,12 @@ class Owned:
     state: Partition
     snapshots: SnapshotDir
     saved: list[tuple[int, float]]
-    """(position, when) of the usable snapshots, oldest first, two at most."""
+    """(position, when) of the usable snapshots, oldest first."""
+    trimmed: int = 0
+    """The position up to which the log is trimmed."""
     unsaved_bytes: int = 0
     tried_at: float = field(default_factory=time.monotonic)
     """When a snapshot was last begun, or the partition taken."""
-    trimmed: int = 0
     doubt: int | None = None
     """Last position of a batch whose commit was not answered."""
     cautious: bool = False
@@ -69,7 +72,7 @@ class Saver:
         self.share = min(rules.every_mb, backlog_mb / 2) * 1_000_000 / max(1, partitions)
         self.most = backlog_mb * 1_000_000 / max(1, partitions)
         self._pool = ThreadPoolExecutor(1, "snapshot")
-        self._running: tuple[Owned, int, float, Future[Any]] | None = None
+        self._running: tuple[Owned, int, float, list[int], Future[Any]] | None = None
         self._rest_until = 0.0
 
     def save_if_due(self, own: Owned) -> None:
@@ -91,16 +94,18 @@ class Saver:
         copies = {name: np.array(array) for name, array in arrays.items()}
         position = own.state.position
         own.unsaved_bytes, own.tried_at = 0, time.monotonic()
+        gone = dispensable([p for p, _ in own.saved if p != position], own.trimmed)
         future = self._pool.submit(
-            own.snapshots.save, copies, header, confirm=lambda: still_reflected(own, position)
-        )
-        self._running = own, position, own.tried_at, future
+            own.snapshots.save, copies, header,
+            confirm=lambda: still_reflected(own, position), remove=gone,
+        )  # fmt: skip
+        self._running = own, position, own.tried_at, gone, future
 
     def collect(self, *, wait: bool = False) -> None:
         """Take note of a snapshot that is written by now."""
-        if self._running is None or not (wait or self._running[3].done()):
+        if self._running is None or not (wait or self._running[-1].done()):
             return
-        own, position, begun, future = self._running
+        own, position, begun, gone, future = self._running
         self._running = None
         try:
             kept = future.result() is not None
@@ -108,22 +113,30 @@ class Saver:
             _log.error("no snapshot of partition %d: %s", own.number, error)
         else:
             if kept:
-                own.saved = [*own.saved, (position, begun)][-2:]
+                gone = [*gone, position]
+                own.saved = [s for s in own.saved if s[0] not in gone] + [(position, begun)]
         self._rest_until = time.monotonic() + REST * (time.monotonic() - begun)
 
     def trim(self, own: Owned) -> None:
-        """Remove the log behind the older snapshot, once its fence is on disk for sure.
+        """Remove the log behind the next snapshot, once its fence is on disk for sure.
 
-        A lone one serves when it reflects all there is: a log that is full takes nothing more,
-        so there would never be a second one.
+        A newer one must lie beside it, in case one is damaged. But a log that is full takes
+        nothing more, so there would never be a newer one: then the last one serves.
         """
         self.collect()
-        if not own.saved or (len(own.saved) < 2 and unsaved(own)):
+        ahead = [saved for saved in own.saved if saved[0] > own.trimmed]
+        if not ahead or time.monotonic() - ahead[0][1] < DURABLE_S:
             return
-        position, when = own.saved[0]
-        if position > own.trimmed and time.monotonic() - when >= DURABLE_S:
+        if len(ahead) > 1 or (not unsaved(own) and self._must_serve(own)):
+            position = ahead[0][0]
             self.log.trim(own.number, position, own.token)
             own.trimmed = position
+
+    def _must_serve(self, own: Owned) -> bool:
+        if len(own.saved) == 1:
+            return True
+        head = self.log.status(own.number)
+        return head.appended - head.trimmed > 2 * self.most
 
     def finish(self, owned: list[Owned]) -> None:
         """At a clean stop: save what is not saved, so that the next start replays nothing."""
@@ -132,6 +145,16 @@ class Saver:
             if unsaved(own):
                 self.begin(own)
                 self.collect(wait=True)
+
+
+def dispensable(positions: list[int], trimmed: int) -> list[int]:
+    """Which of the snapshots at `positions`, ascending, nothing needs beside a newer one.
+
+    >>> dispensable([2, 3, 5, 7, 9], trimmed=3)
+    [2, 7, 9]
+    """
+    behind = [p for p in positions if p <= trimmed]
+    return behind[:-1] + positions[len(behind) + 1 :]
 
 
 def unsaved(own: Owned) -> bool:

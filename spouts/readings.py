@@ -7,6 +7,11 @@ again from wherever the fence stands then, under a new attempt number. So are
 batches of which nothing was heard for a while, long before Storm gives them up:
 their bolt may have died with its worker. One that was only slow finds them at
 or below its fence and ignores them.
+
+Where all is committed but the log not yet trimmed, the last position is emitted
+again now and then (a knock): it changes nothing, but a partition that lost its
+task gets one, and only a task saves and trims. Else a log at its bound would
+take nothing more, and with nothing more to emit nobody would ever empty it.
 """
 
 from __future__ import annotations
@@ -33,6 +38,8 @@ QUIET_POLLS, QUIET_S = 500, 0.01
 """Pauses between polls of an empty log, growing: latency when busy, little load when idle."""
 CHECK_S = 1.0
 """How often the fence of a partition at rest is asked: the store may have gone back."""
+KNOCK_S = 5.0
+"""How often a partition at rest is knocked at, as long as its log holds entries."""
 BACKOFF_S = (0.05, 2.0)
 """First and longest pause after a failure."""
 PATIENCE_S = (5.0, 80.0)
@@ -51,11 +58,13 @@ class _Plan:
     backoff: float = BACKOFF_S[0]
     heard_at: float = 0.0
     patience: float = PATIENCE_S[0]
+    knock_at: float = 0.0
 
     def restart(self) -> None:
         """Plan from the fence again; nothing that is in flight counts."""
         self.pending.clear()
         self.next = None
+        self.knock_at = 0.0
 
 
 class ReadingsSpout(CheckedEmits, Spout):
@@ -110,6 +119,7 @@ class ReadingsSpout(CheckedEmits, Spout):
     def _check_fences(self, now: float) -> None:
         """Plan anew what nothing is heard of, and what is in the sums no longer: the store
         went back after it was acknowledged."""
+        resting = []
         for partition, plan in self._plans.items():
             if plan.next is None:
                 continue
@@ -121,8 +131,25 @@ class ReadingsSpout(CheckedEmits, Spout):
                     )  # fmt: skip
                     plan.patience = min(2 * plan.patience, PATIENCE_S[1])
                     plan.restart()
-            elif self._stores[partition].fence().position < plan.next - 1:
+            elif (fence := self._stores[partition].fence().position) < plan.next - 1:
                 plan.restart()
+            elif fence and now >= plan.knock_at:
+                resting.append(partition)
+        self._knock(resting, now)
+
+    def _knock(self, partitions: list[int], now: float) -> None:
+        """Give each partition whose log holds nothing but what is committed to a bolt."""
+        for partition, head in zip(partitions, self._log.statuses(partitions), strict=True):
+            plan = self._plans[partition]
+            if plan.next == head.tail + 1 > head.first:
+                plan.knock_at = now + KNOCK_S
+                self._send(plan, BatchRef(partition, head.tail, head.tail, plan.attempt))
+
+    def _send(self, plan: _Plan, batch: BatchRef) -> None:
+        if not plan.pending:
+            plan.heard_at = time.monotonic()
+        plan.pending[batch.tuple_id] = batch
+        self.emit(batch, tup_id=batch.tuple_id)
 
     def _emit_ready(self, partitions: list[int]) -> bool:
         emitted = False
@@ -136,12 +163,8 @@ class ReadingsSpout(CheckedEmits, Spout):
                 continue
             while len(plan.pending) < self._pending and plan.next <= tail:
                 last = min(tail, plan.next + self._max_blocks - 1)
-                batch = BatchRef(partition, plan.next, last, plan.attempt)
-                if not plan.pending:
-                    plan.heard_at = time.monotonic()
-                plan.pending[batch.tuple_id] = batch
+                self._send(plan, BatchRef(partition, plan.next, last, plan.attempt))
                 plan.next = last + 1
-                self.emit(batch, tup_id=batch.tuple_id)
                 emitted = True
         return emitted
 

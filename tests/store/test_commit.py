@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.servers import TestServer
-from wattstorm.errors import FencedOff, FenceMoved
+from wattstorm.errors import FencedOff, FenceMoved, LogGap
 from wattstorm.store.commit import PartitionStore
 from wattstorm.store.connection import Connection
 from wattstorm.store.deadletters import DeadLetter, DeadLetters
@@ -94,6 +94,31 @@ def test_a_commit_from_another_fence_writes_nothing(connection: Connection) -> N
             store.commit(token, expected, 6, **everything())
         assert refused.value.found == 4
     assert dump(connection) == before
+
+
+def test_a_commit_of_entries_that_the_log_no_longer_holds_writes_nothing(
+    connection: Connection,
+) -> None:
+    """The fence is right and so is the last block, but one before it is another's."""
+    log, store = Log(connection, "w"), PartitionStore(connection, "w", 0)
+    assert log.append(0, "a", 1, b"block 1", 1).status == "new"
+    kept = dump(connection)
+    for number in (2, 3):
+        log.append(0, "a", number, b"block %d" % number, 1)
+    read = log.read(0, 1, 3)
+    connection.redis.flushall()
+    for key, value in kept.items():
+        connection.redis.restore(key, 0, value)
+    log.append(0, "b", 1, b"block 9", 1)
+    fence = store.acquire(1)
+    with pytest.raises(LogGap, match="entries 1 to 3"):
+        store.commit(fence.token, 0, 3, **everything(), chain=read[-1].chain)
+    log.append(0, "a", 2, b"block 3", 1)
+    before = dump(connection)
+    with pytest.raises(LogGap, match="not those that this batch was made of"):
+        store.commit(fence.token, 0, 3, **everything(), chain=read[-1].chain)
+    assert dump(connection) == before
+    store.commit(fence.token, 0, 3, **everything(), chain=log.read(0, 3, 3)[0].chain)
 
 
 def test_a_stale_token_writes_nothing(connection: Connection) -> None:

@@ -36,11 +36,14 @@ def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
         assert loaded[0][name].flags.writeable
 
 
-def test_the_newest_two_are_kept(tmp_path: Path) -> None:
+def test_only_what_is_named_is_removed_and_only_once_the_new_one_is_there(tmp_path: Path) -> None:
     """By position; partitions do not see each other's."""
     snapshots = SnapshotDir(tmp_path, 0)
-    for position in (5, 9, 100, 20):
+    for position in (5, 9, 100):
         snapshots.save(arrays(position), {"position": position})
+    snapshots.save(arrays(20), {"position": 20}, remove=[5, 9], confirm=lambda: False)
+    assert snapshots.positions() == [5, 9, 100]
+    snapshots.save(arrays(20), {"position": 20}, remove=[5, 9])
     assert snapshots.positions() == [20, 100]
     assert SnapshotDir(tmp_path, 1).positions() == []
     assert SnapshotDir(tmp_path, 1).load_newest(1000) is None

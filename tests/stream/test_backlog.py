@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +15,9 @@ import pytest
 from bolts.aggregate import AggregateBolt
 from tests.servers import TestServer
 from tests.stream.parts import append, started
+from tests.stream.test_chaos import workers
 from tests.stream.town import DAY0, Town, a_town, audit, drained, wait_until
+from wattstorm.errors import LogFull
 from wattstorm.metering import block as blocks
 from wattstorm.store.producer import Producer
 
@@ -69,3 +73,92 @@ def test_a_snapshot_is_due_after_the_backlogs_share(tmp_path: Path) -> None:
         assert bolt.give(0, 1, 1, 1) == "ack"
         bolt.component.saver.collect(wait=True)
         assert [position for position, _ in bolt.component.owned[0].saved] == [1]
+
+
+def a_producer(town: Town, connection: Any, patience_s: float) -> Producer:
+    return Producer(
+        town.log(connection), "town", town.partitions, backlog_bytes=1 << 20,
+        full_timeout_s=patience_s, depth=1, hold_bytes=1 << 30,
+    )  # fmt: skip
+
+
+def until_full_and_committed(town: Town, connection: Any, producer: Producer) -> None:
+    """Send until the log takes nothing more though all of it is committed."""
+    log, store = town.log(connection), town.stores(connection)[0]
+    for _ in range(400):
+        try:
+            producer.flush()
+            producer.send(large_block(8))
+        except LogFull:
+            if store.fence().position == log.tails([0])[0]:
+                return
+    raise AssertionError("the log was never full of committed blocks")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("how", ["a killed worker", "a stopped engine"])
+def test_a_log_full_of_committed_blocks_empties_after_a_restart(
+    tmp_path: Path, running: Callable[..., Any], how: str
+) -> None:
+    """Nothing is left to emit, so nobody would own the partition, save it and trim it."""
+    with TestServer(tmp_path / "redis") as server:
+        town = a_town(tmp_path, server.url, METERS, METERS, log__backlog_mb=1)
+        engine = running(town, workers=1)
+        with town.connect() as connection:
+            producer = a_producer(town, connection, 0.2)
+            until_full_and_committed(town, connection, producer)
+            if how == "a killed worker":
+                for pid in workers(engine):
+                    os.kill(pid, signal.SIGKILL)
+            else:
+                engine.terminate()
+                engine.wait(30)
+                running(town, workers=1)
+            producer.full_timeout_s = 60
+            for _ in range(10):
+                producer.send(large_block(8))
+            producer.flush()
+
+
+def until_full(producer: Producer, before_each: Callable[[], None]) -> str:
+    """Send until nobody makes room in time; what the producer is told."""
+    for _ in range(400):
+        try:
+            before_each()
+            producer.flush()
+            producer.send(large_block(8))
+        except LogFull as error:
+            return str(error)
+    raise AssertionError("the log was never full")
+
+
+def test_a_task_of_a_log_that_is_full_saves_and_trims_it_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first could not write a snapshot; what its successor replays counts as unsaved, and
+    meanwhile the producer is told what holds it up."""
+    with TestServer(tmp_path / "redis") as server:
+        town = a_town(tmp_path, server.url, METERS, METERS, log__backlog_mb=1)
+        with town.connect() as connection:
+            producer = a_producer(town, connection, 0.2)
+            bolt = started(AggregateBolt, town)
+            bolt.component.saver.begin = lambda _: None
+            log, store = town.log(connection), town.stores(connection)[0]
+            assert "uncommitted" in until_full(producer, lambda: None)
+
+            def commit() -> None:
+                fence, tail = store.fence().position, log.tails([0])[0]
+                if fence < tail:
+                    assert bolt.give(0, fence + 1, tail, 1) == "ack"
+
+            assert "are committed, but" in until_full(producer, commit)
+            position = log.tails([0])[0]
+            assert store.fence().position == position
+            monkeypatch.setattr("bolts.saving.DURABLE_S", 0.0)
+            after = started(AggregateBolt, town)
+            assert after.give(0, position, position, 1) == "ack"  # as the spout knocks
+            after.component.saver.collect(wait=True)
+            after.tick()
+            producer.flush()
+            assert log.tails([0])[0] > position

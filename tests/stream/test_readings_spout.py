@@ -77,6 +77,29 @@ def test_it_takes_up_at_the_fence(town: Town) -> None:
     assert polled(started(ReadingsSpout, town)) == [(0, 3, 5, 1), (0, 6, 6, 1)]
 
 
+def test_a_log_of_committed_entries_is_knocked_at_until_it_is_trimmed(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Now and then, one at a time: whatever became of its task, the partition gets one."""
+    monkeypatch.setattr("spouts.readings.CHECK_S", 0.02)
+    monkeypatch.setattr("spouts.readings.KNOCK_S", 0.2)
+    append(town, 0, [b"x"] * 6)
+    with town.connect() as connection:
+        store = town.stores(connection)[0]
+        token = store.acquire(connection.server_time_us()).token
+        store.commit(token, 0, 6, committed_bytes=6)
+        spout = started(ReadingsSpout, town)
+        assert polled(spout, 0.1) == [(0, 6, 6, 1)]
+        assert polled(spout, 0.3) == [], "one is under way"
+        spout.component.ack("0:6:6:1")
+        assert polled(spout, 0.3) == [(0, 6, 6, 1)]
+        spout.component.fail("0:6:6:1")
+        assert polled(spout, 0.3) == [(0, 6, 6, 2)]
+        spout.component.ack("0:6:6:2")
+        town.log(connection).trim(0, 6, token)
+        assert polled(spout, 0.3) == []
+
+
 def test_a_store_that_went_back_is_planned_again(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:

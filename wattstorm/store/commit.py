@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from wattstorm.errors import FencedOff, FenceMoved
+from wattstorm.errors import FencedOff, FenceMoved, LogGap
 from wattstorm.store.connection import Connection
 from wattstorm.store.deadletters import DeadLetter
 from wattstorm.store.keys import partition_keys, slot_member
@@ -129,20 +129,23 @@ class PartitionStore:
         by_producer: Mapping[str, Counts] | None = None,
         dead: Sequence[DeadLetter] = (),
         poisoned: int = 0,
+        chain: bytes | None = None,
     ) -> None:
         """Move the fence from `expected` to `position` and apply the rest with it.
 
         committed_bytes: bytes of the entries expected+1 … position; partials:
         (channel, slot) → absolute sums; audit, by_day, by_producer: counts to
-        add; poisoned: a position that is passed unapplied (0: none). FencedOff or
-        FenceMoved: nothing was written. StoreUnreachable: it may have been; `fence` tells.
+        add; poisoned: a position that is passed unapplied (0: none); chain: that of the
+        entry at `position` as it was read. FencedOff, FenceMoved, or LogGap where the log
+        holds other entries by now: nothing was written. StoreUnreachable: it may have
+        been; `fence` tells.
         """
         days, names = by_day or {}, by_producer or {}
         keys = [*self._keys(), *map(self.keys.audit_day, days)]
         keys += map(self.keys.audit_producer, names)
         arguments: list[Argument] = [token, expected, position, committed_bytes, highest]
         arguments += [self.keep_dead, len(partials or {}), len(dead), len(days) + len(names)]
-        arguments.append(poisoned)
+        arguments += (poisoned, b"-" if chain is None else chain)
         for (channel, slot), sums in (partials or {}).items():
             arguments += (slot_member(channel, slot), sums)
         for letter in dead:
@@ -159,10 +162,16 @@ class PartitionStore:
             raise FencedOff(self.partition, token, answer[1].decode())
         if answer[0] == b"moved":
             raise FenceMoved(self.partition, expected, int(answer[1]))
+        if answer[0] == b"lost":
+            raise LogGap(
+                f"partition {self.partition}: entries {expected + 1} to {position} of the log are "
+                "not those that this batch was made of",
+                "the store went back meanwhile; the batch is planned again from the fence",
+            )
 
     def _keys(self) -> list[str]:
         k = self.keys
-        return [k.fence, k.partials, k.dirty, k.audit, k.head, k.dead, k.poison]
+        return [k.fence, k.partials, k.dirty, k.audit, k.head, k.dead, k.poison, k.log]
 
     def audit(self) -> dict[str, int]:
         return self._counts(self.keys.audit)

@@ -53,9 +53,13 @@ class Appended(NamedTuple):
 
 
 class Entry(NamedTuple):
+    """chain: stands for this entry and all before it, arrival times included; two logs
+    that have the same one at a position are the same up to there."""
+
     position: int
     data: bytes
     arrived_ms: int
+    chain: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +204,10 @@ class Log:
         command = ("XRANGE", key, f"{first}-0", f"{last}-0", "COUNT", max(1, last - first + 1))
         # In a list of its own: by the bare name redis-py would turn each entry into a dict.
         rows = self.connection.run("read the log", lambda: self._raw(*command))
-        entries = [Entry(int(i.split(b"-")[0]), f[1], int(f[3])) for i, f in rows]
+        entries = [
+            Entry(int(i.split(b"-")[0]), f[1], int(f[3]), f[7] if len(f) > 7 else b"")
+            for i, f in rows
+        ]
         if [entry.position for entry in entries] != list(range(first, last + 1)):
             found = f"{entries[0].position} to {entries[-1].position}" if entries else "none"
             raise LogGap(
@@ -249,7 +256,9 @@ class Log:
         for p in partitions:
             pipeline.hgetall(self._keys(p).head)
         found = self.connection.run("read the log's head", pipeline.execute)
-        return [Head(**{key.decode(): int(value) for key, value in h.items()}) for h in found]
+        names = set(Head.__dataclass_fields__)
+        rows = [{key.decode(): value for key, value in head.items()} for head in found]
+        return [Head(**{name: int(row[name]) for name in names & row.keys()}) for row in rows]
 
     def _keys(self, partition: int) -> PartitionKeys:
         return partition_keys(self.prefix, partition)

@@ -27,7 +27,7 @@ from wattstorm.errors import (
 )
 from wattstorm.metering.block import Block, encode
 from wattstorm.store.lanes import Lane, Lanes, Safety
-from wattstorm.store.log import Append, Log
+from wattstorm.store.log import Append, Head, Log
 
 DEPTH: Final = 16
 SEND_BYTES: Final = 4 << 20
@@ -251,11 +251,14 @@ class Producer:
     def _check_patience(self, since: float) -> None:
         waited = time.monotonic() - since
         if self.should_stop() or (self.full_timeout_s and waited >= self.full_timeout_s):
-            names = [lane.partition for lane in self.lanes if lane.pending]
+            stuck = [lane for lane in self.lanes if lane.pending]
+            names = [lane.partition for lane in stuck]
+            sizes = [len(lane.pending[0].data) for lane in stuck]
+            heads = self.log.statuses(names)
+            why, remedy = _why_full(heads, sizes, self.bound, memory=self._refused_full)
             raise LogFull(
-                f"{self.lanes.pending} blocks wait since {waited:.1f} s, partitions {names}: "
-                f"{self.bound} bytes in each wait uncommitted, or the store's memory is full",
-                "is the stream running? raise log.backlog_mb, or set log.when_full to shed",
+                f"{self.lanes.pending} blocks wait since {waited:.1f} s, partitions {names}: {why}",
+                f"{remedy}; raise log.backlog_mb, or set log.when_full to shed",
             )
 
     def _wait_until_up(self, error: StoreError, since: float) -> None:
@@ -267,3 +270,26 @@ class Producer:
         self.counts.waited_s += time.monotonic() - before
         if not up:
             raise error
+
+
+def _why_full(
+    heads: Sequence[Head], sizes: Sequence[int], bound: int, *, memory: bool
+) -> tuple[str, str]:
+    """(what holds the producer up, what to do) from the heads of the partitions that wait
+    and the bytes of the block that waits in each: the conditions of `append.lua`."""
+    waits = [head.appended - head.committed for head in heads]
+    waiting = max(waits, default=0)
+    kept = max((head.appended - head.trimmed for head in heads), default=0)
+    if memory:
+        return (
+            "the store's memory is full",
+            f"raise its maxmemory, or see what fills it ({waiting} bytes wait uncommitted in a "
+            f"partition, {kept} untrimmed)",
+        )
+    if any(n and n + size > bound for n, size in zip(waits, sizes, strict=True)):
+        return f"{waiting} bytes wait uncommitted, of {bound} a partition", "is the stream running?"
+    return (
+        f"all but {waiting} bytes are committed, but {kept} are not yet trimmed, of {4 * bound} "
+        "a partition",
+        "can the stream write its snapshots? its log says so",
+    )

@@ -7,8 +7,8 @@
 
 A file appears under its name only when it is whole and on disk; what is
 damaged, cut off or of another version is refused with a message, and the next
-older one is taken. Two are kept: the store may come back from a power cut with
-a fence below the newest.
+older one is taken. Which may go, only their owner knows: `save` removes what it
+is told to.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import logging
 import os
 import struct
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -28,7 +28,6 @@ import numpy.typing as npt
 from wattstorm.errors import SnapshotError
 
 SCHEMA: Final = 1
-KEEP: Final = 2
 _MAGIC: Final = b"WSNAPSHT"
 _START: Final = struct.Struct("<8sIII")
 _ALIGN: Final = 64
@@ -58,8 +57,9 @@ class SnapshotDir:
         header: Mapping[str, Any],
         *,
         confirm: Callable[[], bool] | None = None,
+        remove: Sequence[int] = (),
     ) -> Path | None:
-        """Write a snapshot at `header["position"]`, then remove all but the newest two.
+        """Write a snapshot at `header["position"]`, then remove those at `remove`.
 
         confirm: asked when the file is on disk, before it gets its name; where
         it says no (the partition has another owner) nothing is kept: None.
@@ -83,7 +83,7 @@ class SnapshotDir:
             ) from error
         finally:
             draft.unlink(missing_ok=True)
-        for position in self.positions()[:-KEEP]:
+        for position in remove:
             self._path(position).unlink(missing_ok=True)
         return path
 

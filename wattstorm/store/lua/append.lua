@@ -17,7 +17,7 @@ local number = tonumber(ARGV[1])
 if number <= last then return {'double', 0, last} end
 if number > last + 1 then return {'gap', 0, last} end
 
-local head = redis.call('HMGET', KEYS[2], 'tail', 'appended', 'committed', 'trimmed')
+local head = redis.call('HMGET', KEYS[2], 'tail', 'appended', 'committed', 'trimmed', 'chain')
 local position = tonumber(head[1] or 0) + 1
 local appended = tonumber(head[2] or 0)
 local size, bound = #ARGV[2], tonumber(ARGV[4])
@@ -39,8 +39,12 @@ local time = redis.call('TIME')
 local arrived = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 local total = string.format('%.0f', appended + size)
 local tail = string.format('%.0f', position)
+-- Each entry's chain stands for it and all before it: the same chain, the same log up to there.
+-- A block's header holds its producer, number and checksum; a block that is none has its length.
+local chain = string.sub(redis.sha1hex(table.concat(
+  {head[5] or '', arrived, size, string.sub(ARGV[2], 1, 96)}, ' ')), 1, 20)
 -- The first write: with memory full it is refused, and nothing has changed.
-redis.call('XADD', KEYS[1], tail .. '-0', 'b', ARGV[2], 't', arrived, 'a', total)
-redis.call('HSET', KEYS[2], 'tail', tail, 'appended', total)
+redis.call('XADD', KEYS[1], tail .. '-0', 'b', ARGV[2], 't', arrived, 'a', total, 'h', chain)
+redis.call('HSET', KEYS[2], 'tail', tail, 'appended', total, 'chain', chain)
 redis.call('SET', KEYS[3], mark, 'EX', ARGV[7])
 return {'new', position, number}

@@ -1,19 +1,27 @@
 -- One batch: sums, dirty slots, counters, dead letters and the fence, all or nothing.
--- KEYS: fence, partials, dirty, audit, head, dead, poison, then one hash of counters a group
+-- KEYS: fence, partials, dirty, audit, head, dead, poison, log, then one hash of counters a group
 -- ARGV: token, expected, position, bytes, highest, dead letters kept, P, D, G,
---   position that is poison (or 0), then
+--   position that is poison (or 0), chain of the last entry read ('-': not asked), then
 --   P x (slot, sums), D x (reason, position, count, bytes, what),
 --   (G + 1) x (lifetime in s or 0, n, n x (counter, n)): the first group is KEYS[4],
---   group i > 1 is KEYS[6 + i].
--- Returns {'ok'}, {'owner', who} or {'moved', position}. Checks first, writes after.
+--   group i > 1 is KEYS[7 + i].
+-- Returns {'ok'}, {'owner', who}, {'moved', position} or {'lost', position}.
+-- Checks first, writes after.
 local fence = redis.call('HMGET', KEYS[1], 'owner', 'position', 'highest')
 if fence[1] ~= ARGV[1] then return {'owner', fence[1] or 'nobody'} end
 if tonumber(fence[2] or 0) ~= tonumber(ARGV[2]) then return {'moved', fence[2] or '0'} end
+-- What was read must still stand in the log: a store that went back between the reading and
+-- this commit gives these positions to other blocks.
+if ARGV[11] ~= '-' then
+  local id = ARGV[3] .. '-0'
+  local entry = redis.call('XRANGE', KEYS[8], id, id)[1]
+  if not entry or (entry[2][8] or '') ~= ARGV[11] then return {'lost', ARGV[3]} end
+end
 redis.call('HDEL', KEYS[1], '')  -- see acquire: full memory must not stop a commit
 
 local CHUNK = 1000  -- arguments of one call; Lua's stack ends near 8,000
 local position = ARGV[3]
-local at, P, D, G = 11, tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local at, P, D, G = 12, tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local stop = at + 2 * P
 while at < stop do
   local upto = math.min(at + CHUNK, stop) - 1
@@ -43,7 +51,7 @@ if D > 0 then
 end
 
 for group = 0, G do
-  local key = group == 0 and KEYS[4] or KEYS[7 + group]
+  local key = group == 0 and KEYS[4] or KEYS[8 + group]
   local lifetime, n = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
   at = at + 2
   for _ = 1, n do

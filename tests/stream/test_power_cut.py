@@ -1,0 +1,187 @@
+"""Power cuts at the moments that matter: real servers, killed, the end of their file cut off."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bolts import saving
+from bolts.aggregate import AggregateBolt
+from tests.servers import TestServer
+from tests.stream.parts import Part, append, started
+from tests.stream.town import DAY0, Town, a_town, assert_conserved, audit, committed_sums
+from wattstorm.metering import block as blocks
+from wattstorm.store.log import Append
+
+METERS = 10
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[TestServer]:
+    """`always`: what was answered is in the file, so that it can be cut at a known place."""
+    with TestServer(tmp_path / "r", appendfsync="always") as server:
+        yield server
+
+
+@pytest.fixture
+def town(tmp_path: Path, server: TestServer) -> Town:
+    return a_town(tmp_path, server.url, METERS, METERS, snapshot__every_s=3600.0)
+
+
+def block(slot: int, meters: Any = range(METERS), wh: int = 100) -> bytes:
+    ids = np.array(list(meters))
+    return blocks.encode(blocks.readings(0, ids, DAY0 + slot, [wh] * len(ids)))
+
+
+def aof(server: TestServer) -> Path:
+    return max(server.aof_dir.glob("*.incr.aof"), key=lambda file: file.stat().st_mtime)
+
+
+def size(server: TestServer) -> int:
+    """What is on disk now; `cut` goes back to it."""
+    return aof(server).stat().st_size
+
+
+def cut(server: TestServer, to: int) -> None:
+    server.kill()
+    os.truncate(aof(server), to)
+    server.start()
+
+
+def save(bolt: Part) -> None:
+    bolt.component.saver.begin(bolt.component.owned[0])
+    bolt.component.saver.collect(wait=True)
+
+
+def nation(town: Town) -> dict[int, tuple[int, int]]:
+    """slot of the day → (Wh, meters), as committed."""
+    with town.connect() as connection:
+        sums = committed_sums(town, connection).get("nation", {})
+        assert_conserved(audit(town, connection))
+    return {slot - DAY0: value for slot, value in sorted(sums.items())}
+
+
+def drain(town: Town, bolt: Part) -> None:
+    """As the spout does: what lies after the fence, until nothing does."""
+    with town.connect() as connection:
+        store, log = town.stores(connection)[0], town.log(connection)
+        for attempt in range(10):
+            fence, tail = store.fence().position, log.tails([0])[0]
+            if fence == tail:
+                return
+            bolt.give(0, fence + 1, tail, attempt)
+    raise AssertionError("the fence never reached the log's end")
+
+
+def send(town: Town, producer: str, number: int, data: bytes) -> None:
+    with town.connect() as connection:
+        (answer,) = town.log(connection).append_many([Append(0, producer, number, data, 1)])
+        assert answer.status == "new"
+
+
+@pytest.mark.parametrize("others", [1, 3], ids=["too short", "other blocks"])
+def test_a_commit_of_entries_that_the_store_lost_meanwhile_is_refused(
+    town: Town, server: TestServer, others: int
+) -> None:
+    """Between fetch and commit: fence and token are as they were, the entries are not."""
+    half = range(METERS // 2)
+    rest = range(METERS // 2, METERS)
+    send(town, "a", 1, block(0, half))
+    send(town, "b", 1, block(0, rest))
+    bolt = started(AggregateBolt, town)
+    assert bolt.give(0, 1, 2, 1) == "ack"
+    on_disk = size(server)
+    send(town, "a", 2, block(1, half))
+    send(town, "b", 2, block(1, rest))
+    real: Callable[..., Any] = bolt.component.fetch
+
+    def fetch(*arguments: Any) -> Any:
+        entries = real(*arguments)
+        bolt.component.fetch = real
+        cut(server, on_disk)
+        for number in range(2, 2 + others):  # the producers send again, b before a
+            send(town, "b", number, block(number - 1, rest))
+        return entries
+
+    bolt.component.fetch = fetch
+    assert bolt.give(0, 3, 4, 1) == "fail"
+    for number in range(2 + others, 5):
+        send(town, "b", number, block(number - 1, rest))
+    for number in range(2, 5):
+        send(town, "a", number, block(number - 1, half))
+    drain(town, bolt)
+    assert nation(town) == dict.fromkeys(range(4), (1000, METERS))
+
+
+def test_the_snapshot_behind_which_the_log_is_trimmed_stays_until_the_next_one_is(
+    town: Town, server: TestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Quick snapshots: both newer ones are ahead of what the store comes back with."""
+    append(town, 0, [block(0), block(1), block(2, range(5))])
+    bolt = started(AggregateBolt, town)
+    for position in (1, 2, 3):
+        assert bolt.give(0, position, position, 1) == "ack"
+        save(bolt)
+    monkeypatch.setattr(saving, "DURABLE_S", 0.0)
+    for _ in range(3):
+        bolt.tick()
+    monkeypatch.undo()
+    with town.connect() as connection:
+        first = town.log(connection).status(0).first
+    assert first > 1, "the log is trimmed"
+    on_disk = size(server)
+    append(town, 0, [block(2, [5]), block(2, [6]), block(2, [7])], first=4)
+    for position in (4, 5, 6):
+        assert bolt.give(0, position, position, 1) == "ack"
+        save(bolt)
+    cut(server, on_disk)
+    again = [block(2, [5]), block(2, [6]), block(2, [7]), block(2, [8, 9]), block(3)]
+    append(town, 0, again, first=4)
+    drain(town, started(AggregateBolt, town))
+    assert nation(town) == dict.fromkeys(range(4), (1000, METERS))
+
+
+def test_snapshots_are_few_however_quickly_they_come(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one behind which the log is trimmed, the next, and the newest."""
+    append(town, 0, [block(slot) for slot in range(12)])
+    bolt = started(AggregateBolt, town)
+    seen = []
+    for position in range(1, 13):
+        assert bolt.give(0, position, position, 1) == "ack"
+        save(bolt)
+        monkeypatch.setattr(saving, "DURABLE_S", 0.0 if position % 4 == 0 else 3600.0)
+        bolt.tick()
+        seen.append(bolt.component.owned[0].snapshots.positions())
+    assert max(map(len, seen)) == 3
+    assert seen[-1] == [p for p, _ in bolt.component.owned[0].saved]
+    with town.connect() as connection:
+        assert town.log(connection).status(0).first - 1 in seen[-1]
+
+
+def test_a_restarted_store_does_not_hold_up_what_it_has_kept(
+    town: Town, server: TestServer
+) -> None:
+    """A restart between fetch and commit that lost nothing: the commit is taken."""
+    append(town, 0, [block(0), block(1)])
+    bolt = started(AggregateBolt, town)
+    real: Callable[..., Any] = bolt.component.fetch
+
+    def fetch(*arguments: Any) -> Any:
+        entries = real(*arguments)
+        server.restart(kill=True)
+        return entries
+
+    bolt.component.fetch = fetch
+    begun = time.monotonic()
+    while bolt.give(0, 1, 2, 1) != "ack":
+        assert time.monotonic() < begun + 20
+        bolt.component.fetch = real
+    assert nation(town) == dict.fromkeys(range(2), (1000, METERS))
