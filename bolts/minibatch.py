@@ -306,6 +306,7 @@ class MinibatchBolt(CheckedEmits, Bolt):
             own.state.undo()
             if found.position != own.state.position:
                 raise FenceMoved(own.state.number, own.state.position, found.position)
+            own.token = own.store.renew(own.token)
         own.doubt = None
 
     def still_there(self, own: Owned) -> None:

@@ -1,9 +1,10 @@
 """Partial sums of all partitions → one result a slot and scope.
 
 What it writes is a pure function of the partials, stamped with the fences it
-saw; an older stamp never overwrites a newer one. What wants publishing stands
-in the store (the dirty slots), so this bolt may die, repeat itself or wake up
-late: tuples only tell it not to wait for the next tick.
+saw; an older stamp never overwrites a newer one, and one of a history that the
+store has lost overwrites nothing. What wants publishing stands in the store (the
+dirty slots), so this bolt may die, repeat itself or wake up late: tuples only
+tell it not to wait for the next tick.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from wattstorm.metering.partition import Rules
 from wattstorm.metering.register import Register
 from wattstorm.settings import Settings
 from wattstorm.shipped import check_code
-from wattstorm.store.commit import PartitionStore
 from wattstorm.store.connection import connected
-from wattstorm.store.provisional import Provisional
-from wattstorm.store.results import Partials, ResultStore
+from wattstorm.store.results import Partials, ResultStore, Slot, SlotRows
 from wattstorm.store.workers import Presence
 from wattstorm.tuples import CheckedEmits, task_index
 
 SLOTS_AT_ONCE = 96
+READ_AGAIN = 3
+"""How often sums are read again at once that turned out to be of a lost history."""
 
 
 class PublishBolt(CheckedEmits, Bolt):
@@ -50,13 +51,10 @@ class PublishBolt(CheckedEmits, Bolt):
         )
         index, _ = task_index(context)
         self.presence = Presence(self.connection, prefix, conf, self.component_name, index)
-        self.provisional = Provisional(self.connection, prefix)
         self.partitions = range(self.register.partitions)
-        self.stores = [PartitionStore(self.connection, prefix, p) for p in self.partitions]
         self.told: set[int] = set()
         self.flushed_at = 0.0
-        self.newest = -1
-        self.down = False
+        self.down = self.kept = False
 
     def process(self, tup: Any) -> None:
         self.told.add(int(tup.values[0]))
@@ -72,10 +70,11 @@ class PublishBolt(CheckedEmits, Bolt):
         """Publish what is dirty; what cannot be published now stays dirty."""
         try:
             self.presence.tell()
+            self.keep()
             slots = self.results.dirty(partitions)
             if deadlines:
-                self.newest = max((store.fence().highest for store in self.stores), default=-1)
-                slots |= self.provisional.up_to(self.newest - self.rules.deadline_slots)
+                newest = self.results.fences(self.partitions).newest
+                slots |= self.results.provisional(newest - self.rules.deadline_slots)
             ordered = sorted(slots)
             for at in range(0, len(ordered), SLOTS_AT_ONCE):
                 self.publish(ordered[at : at + SLOTS_AT_ONCE])
@@ -87,36 +86,42 @@ class PublishBolt(CheckedEmits, Bolt):
             self.down = True
         self.flushed_at = time.monotonic()
 
-    def publish(self, slots: list[tuple[int, int]]) -> None:
-        partials = self.results.read_partials(slots, self.partitions)
-        rows = {slot: self.row(slot, partials) for slot in slots}
+    def keep(self) -> None:
+        """Once: results that were to expire stay, if the settings say so now."""
+        if not (self.kept or self.settings.results.expire_days):
+            self.results.keep_for_ever(self.scopes.labels(), self.partitions)
+        self.kept = True
+
+    def publish(self, slots: list[Slot]) -> None:
+        """Write the rows of these slots; those that cannot be written yet stay dirty."""
         per_day = self.rules.grid.per_day
-        accepted: set[tuple[int, int]] = set()
-        for day in sorted({slot // per_day for _, slot in slots}):
-            of_day = {key: row for key, row in rows.items() if key[1] // per_day == day}
-            accepted |= self.results.write(day, of_day, partials.fences)
-        final = {key for key in accepted if all(map(is_final, rows[key].values()))}
-        self.provisional.update(accepted - final, final)
-        # A refused one was published with newer sums by another task, which clears it.
-        self.results.clear_dirty(accepted, self.partitions, partials.fences)
+        for _ in range(READ_AGAIN):
+            partials = self.results.read_partials(slots, self.partitions)
+            rows = {slot: self.rows(slot, partials) for slot in slots}
+            moved = False
+            for day in sorted({slot // per_day for _, slot in slots}):
+                of_day = {key: row for key, row in rows.items() if key[1] // per_day == day}
+                written = self.results.write(day, of_day, self.partitions, partials.fences)
+                moved |= written.moved
+            if not moved:
+                return
 
     def stop(self) -> None:
         """A clean stop: what was committed is published."""
         self.flush(list(self.partitions), deadlines=True)
 
-    def row(self, key: tuple[int, int], partials: Partials) -> dict[str, str]:
-        """label → the slot's result as JSON."""
+    def rows(self, key: Slot, partials: Partials) -> SlotRows:
+        """The slot's result in each scope; a scope that nothing is expected of has one only
+        in the place of another."""
         merged = merge(partials.sums[key], self.scopes.classes)
         wh, readings = self.scopes.roll_up(merged)
         expected = self.scopes.expected(int(self.rules.calendar.dates_of([key[1]])[0]))
-        late = self.newest >= key[1] + self.rules.deadline_slots
-        out = {}
+        late = partials.fences.newest >= key[1] + self.rules.deadline_slots
+        rows, empty, all_final = {}, {}, True
         for i, label in enumerate(self.scopes.labels()):
-            if not (expected[i] or readings[i]):
-                continue
             coverage = readings[i] / expected[i] if expected[i] else 1.0
             final = late or coverage >= self.settings.stream.final_coverage
-            out[label] = json.dumps({
+            row = json.dumps({
                 "wh": int(wh[i]),
                 "readings": int(readings[i]),
                 "expected": int(expected[i]),
@@ -124,7 +129,12 @@ class PublishBolt(CheckedEmits, Bolt):
                 "revision": 1 + merged.revision,
                 "status": "final" if final else "provisional",
             })  # fmt: skip
-        return out
+            if expected[i] or readings[i]:
+                rows[label] = row
+                all_final &= bool(final)
+            else:
+                empty[label] = row
+        return SlotRows(rows, empty, all_final)
 
 
 def merge(parts: list[bytes | None], classes: int) -> SlotSums:
@@ -135,7 +145,3 @@ def merge(parts: list[bytes | None], classes: int) -> SlotSums:
         if part is not None:
             total = total + SlotSums.from_bytes(part)
     return total
-
-
-def is_final(row: str) -> bool:
-    return '"status": "final"' in row

@@ -150,7 +150,7 @@ def absolute_path(value: str, name: str) -> None:
 
 
 def key_prefix(value: str, name: str) -> None:
-    # No ':' and no '{}': they are ours, to part keys and to mark a Redis Cluster's hash tag.
+    # No ':' and no '{}': they are ours, to part the names of keys.
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", value):
         raise UsageError(f"{name} is {value!r}", "it must be 1 to 64 letters, digits or any of _.-")
 

@@ -21,6 +21,7 @@ from wattstorm.store.scripts import Argument, Script
 
 _ACQUIRE, _TRY, _COMMIT = Script("acquire"), Script("try_block"), Script("commit")
 _STAND_STILL = Script("stand_still")
+_RENEW = Script("renew")
 Counts = Mapping[str, int]
 KEEP_DEAD: Final = 10_000
 
@@ -95,6 +96,19 @@ class PartitionStore:
             int(epoch or 0), int(birth or 0), int(takes or 0), int(tries or 0),
             fault=(fault or b"").decode("utf-8", "replace"),
         )  # fmt: skip
+
+    def renew(self, token: str) -> str:
+        """A new token for who holds `token`; FencedOff if it is the owner's no more.
+
+        Whoever undid what a lost answer may have committed goes on under a new one: the store
+        may have had it and lost it, and the same token must not stand for two histories.
+        """
+        answer = _RENEW.run(
+            self.connection, "renew a token", [self.keys.fence], [token, secrets.token_hex(8)]
+        )
+        if not answer[0]:
+            raise FencedOff(self.partition, token, answer[1].decode())
+        return str(answer[1].decode())
 
     def try_block(self, token: str, position: int, attempts: int) -> tuple[bool, int]:
         """Before the block after the fence is tried alone: (it may be, how often it was begun).

@@ -1,8 +1,8 @@
 """The name of every key, in one place.
 
-Keys of one partition share the hash tag `{<prefix>:p<N>}`, those of one UTC day
-of results `{<prefix>:day:<D>}`: what one script touches lies in one hash slot.
-`docs/adr/` says what each holds.
+Keys of one partition begin with `{<prefix>:p<N>}`, those of one UTC day of results
+with `{<prefix>:day:<D>}`. Scripts touch keys of several partitions: wattstorm needs
+a single primary, and what it keeps goes back as a whole if that store does.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class StoreKeys:
 
     def __init__(self, prefix: str) -> None:
         self.days = f"{prefix}:days"
+        self.provisional = f"{prefix}:provisional"
         self.meta = f"{prefix}:meta"
         self.ingest = f"{prefix}:ingest"
         self.workers = f"{prefix}:workers"

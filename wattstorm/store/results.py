@@ -1,21 +1,30 @@
 """Results: what the publish step makes of the partials, and what readers read.
 
-A row is stamped with the fence of every partition at the moment its partial
-was read. A row whose stamp is not at least the held one, partition by
-partition, is refused: a publisher may die, repeat itself or wake up late.
+A row is stamped with the fence of every partition at the moment its partial was
+read. A row whose stamp is not at least the held one, partition by partition, is
+refused: a publisher may die, repeat itself or wake up late.
+
+The store may also go back between the reading and the writing. So each fence is
+read with its owner's token, and the rows are written only if every fence still
+has that owner and stands no lower. An owner that finds the store gone back takes
+its partition anew, or at least a new token; so the same token at the same position
+or a later one is the same history, and what was read of it still stands. Rows,
+stamps, the clearing of what was dirty and the list of days change in one script,
+so the store keeps all of it or nothing.
 """
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from wattstorm.errors import StreamError
+from wattstorm.metering.block import Channel
 from wattstorm.store.connection import Connection
 from wattstorm.store.keys import (
     day_keys,
@@ -26,19 +35,53 @@ from wattstorm.store.keys import (
 )
 from wattstorm.store.scripts import Argument, Script
 
-_READ, _CLEAR, _WRITE = Script("read_partials"), Script("clear_dirty"), Script("write_results")
+_READ, _WRITE = Script("read_partials"), Script("write_results")
 
 Slot = tuple[int, int]
 """(channel, slot)."""
-Stamp = npt.NDArray[np.uint64]
-"""Fence positions, uint64[partitions], in the order of the partitions asked."""
+
+
+class Seen(NamedTuple):
+    """Fences as they were seen, in the order of the partitions asked.
+
+    stamp: uint64[partitions], positions; owners: their owners' tokens ("": nobody's yet);
+    newest: the newest slot that any partition had accepted, -1 before any.
+    """
+
+    stamp: npt.NDArray[np.uint64]
+    owners: tuple[str, ...]
+    newest: int = -1
 
 
 class Partials(NamedTuple):
-    """fences: uint64[partitions]; sums: each slot's bytes a partition, None where it has none."""
+    """sums: each slot's bytes by partition, None where it has none, seen with these fences."""
 
-    fences: Stamp
+    fences: Seen
     sums: dict[Slot, list[bytes | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class SlotRows:
+    """One slot's results. rows: label → JSON; empty: label → JSON of a row without readings,
+    which is only written over another one; final: whether all of the rows are."""
+
+    rows: Mapping[str, str]
+    empty: Mapping[str, str] = field(default_factory=dict)
+    final: bool = False
+
+    def value(self, label: str) -> str:
+        """As write_results.lua wants it."""
+        if label in self.rows:
+            return self.rows[label]
+        return f"0{self.empty[label]}" if label in self.empty else ""
+
+
+class Written(NamedTuple):
+    """accepted: slots whose rows stand now; moved: some were of a history that is no more,
+    nothing of those was written, and their sums must be read again."""
+
+    accepted: set[Slot]
+    moved: bool
 
 
 class ResultStore:
@@ -52,12 +95,25 @@ class ResultStore:
     # ------------------------------------------------------------ the publish step
 
     def dirty(self, partitions: Sequence[int]) -> set[Slot]:
-        """Slots whose sums changed since they were last cleared, in any of the partitions."""
+        """Slots whose sums changed since they were last published, in any of the partitions."""
         pipeline = self.connection.redis.pipeline(transaction=False)
         for p in partitions:
             pipeline.zrange(partition_keys(self.prefix, p).dirty, 0, -1)
         found = self.connection.run("read what changed", pipeline.execute)
         return {parse_slot_member(member) for members in found for member in members}
+
+    def provisional(self, slot: int) -> set[Slot]:
+        """Published slots at or before `slot` that are not final: their deadline can make
+        them so without a reading."""
+        found: Any = self.connection.run(
+            "read what is provisional",
+            lambda: self.connection.redis.zrangebyscore(self.keys.provisional, "-inf", slot),
+        )
+        return {parse_slot_member(member) for member in found}
+
+    def fences(self, partitions: Sequence[int]) -> Seen:
+        """All fences, in one round trip."""
+        return self.read_partials((), partitions).fences
 
     def read_partials(self, slots: Sequence[Slot], partitions: Sequence[int]) -> Partials:
         """Sums with their fences; of each partition both are of the same moment."""
@@ -66,69 +122,85 @@ class ResultStore:
         answers = _READ.run_many(
             self.connection, "read sums", [([k.fence, k.partials], members) for k in keys]
         )
-        fences = np.array([answer[0] for answer in answers], np.uint64)
+        stamp = np.array([answer[0] for answer in answers], np.uint64)
+        owners = tuple(answer[1].decode() for answer in answers)
+        newest = max((answer[2] for answer in answers), default=-1)
         # A Lua table ends at its first nil, but `false` is sent as nil and keeps its place.
-        return Partials(fences, {slot: [a[i + 1] for a in answers] for i, slot in enumerate(slots)})
+        sums = {slot: [a[i + 3] for a in answers] for i, slot in enumerate(slots)}
+        return Partials(Seen(stamp, owners, newest), sums)
 
     def write(
-        self, utc_day: int, rows: Mapping[Slot, Mapping[str, bytes | str]], stamp: Stamp
-    ) -> set[Slot]:
-        """Publish rows (label → JSON) of one UTC day; the slots that were accepted.
-
-        All rows of one channel go in one atomic script.
-        """
-        if not rows:
-            return set()
-        packed = np.ascontiguousarray(stamp, "<u8").tobytes()
-        day = day_keys(self.prefix, utc_day)
+        self, utc_day: int, rows: Mapping[Slot, SlotRows], partitions: Sequence[int], seen: Seen
+    ) -> Written:
+        """Publish rows of one UTC day, made of the sums that `seen` was read with, and clear
+        what was dirty up to there. All of one channel goes in one atomic script."""
         calls, order = [], []
         for channel in sorted({channel for channel, _ in rows}):
             slots = sorted(slot for c, slot in rows if c == channel)
-            labels = sorted({label for s in slots for label in rows[channel, s]})
-            keys = [day.stamps, *(day.curve(channel, label) for label in labels)]
-            arguments: list[Argument] = [packed, self.lifetime_s, channel, len(slots), *slots]
-            for label in labels:
-                arguments += [rows[channel, s].get(label, b"") for s in slots]
-            calls.append((keys, arguments))
+            of_slots = [rows[channel, slot] for slot in slots]
+            calls.append(self._call(utc_day, channel, slots, of_slots, partitions, seen))
             order.append([(channel, slot) for slot in slots])
-        self._announce(utc_day)
         answers = _WRITE.run_many(self.connection, "publish results", calls)
-        accepted = set()
+        accepted: set[Slot] = set()
+        moved = False
         for slots_asked, verdicts in zip(order, answers, strict=True):
             if verdicts is None:
                 raise StreamError(
-                    f"results of day {utc_day} were written with more partitions than {len(stamp)}",
+                    f"results of day {utc_day} were written with more partitions than "
+                    f"{len(seen.stamp)}",
                     "use another store.prefix, or an empty store",
                 )
+            if verdicts == b"moved":
+                moved = True
+                continue
             accepted |= {s for s, v in zip(slots_asked, verdicts, strict=True) if v == ord("1")}
-        return accepted
+        return Written(accepted, moved)
 
-    def _announce(self, utc_day: int) -> None:
-        # Before the rows: a day without rows is an empty curve, rows without a day would be lost.
-        expiry: float | str = time.time() + self.lifetime_s if self.lifetime_s else "+inf"
-        pipeline = self.connection.redis.pipeline(transaction=False)
-        pipeline.zremrangebyscore(self.keys.days, "-inf", time.time())
-        pipeline.zadd(self.keys.days, {str(utc_day): expiry})
-        self.connection.run("announce a day of results", pipeline.execute)
+    def _call(
+        self, utc_day: int, channel: int, slots: list[int], of_slots: list[SlotRows],
+        partitions: Sequence[int], seen: Seen,
+    ) -> tuple[list[str], list[Argument]]:  # fmt: skip
+        """Keys and arguments of write_results.lua, for one channel."""
+        day = day_keys(self.prefix, utc_day)
+        of_partitions = [partition_keys(self.prefix, p) for p in partitions]
+        labels = sorted({label for each in of_slots for label in (*each.rows, *each.empty)})
+        keys = [day.stamps, self.keys.provisional, self.keys.days]
+        keys += [k.fence for k in of_partitions]
+        keys += [k.dirty for k in of_partitions]
+        keys += [day.curve(channel, label) for label in labels]
+        stamp = np.ascontiguousarray(seen.stamp, "<u8").tobytes()
+        arguments: list[Argument] = [len(of_partitions), len(slots), stamp, self.lifetime_s]
+        arguments += [utc_day, channel, *seen.owners, *slots]
+        arguments += ["f" if each.final else "p" for each in of_slots]
+        for label in labels:
+            arguments += [each.value(label) for each in of_slots]
+        return keys, arguments
 
-    def clear_dirty(self, slots: Iterable[Slot], partitions: Sequence[int], stamp: Stamp) -> int:
-        """Clear what was published, except where a slot changed after its stamp."""
-        members: list[Argument] = [slot_member(*slot) for slot in slots]
-        if not members:
-            return 0
-        calls: list[tuple[list[str], list[Argument]]] = [
-            ([partition_keys(self.prefix, p).dirty], [int(seen), *members])
-            for p, seen in zip(partitions, stamp, strict=True)
-        ]
-        return sum(_CLEAR.run_many(self.connection, "clear what was published", calls))
+    def keep_for_ever(self, labels: Sequence[str], partitions: Sequence[int]) -> None:
+        """Where results.expire_days is 0 now: take back what it said earlier."""
+        redis = self.connection.redis
+        leaving: Any = self.connection.run(
+            "read the days", lambda: redis.zrangebyscore(self.keys.days, "-inf", "(+inf")
+        )
+        for utc_day in map(int, leaving):
+            day = day_keys(self.prefix, utc_day)
+            keys = [day.stamps]
+            keys += [partition_keys(self.prefix, p).audit_day(utc_day) for p in partitions]
+            keys += [day.curve(channel, label) for channel in Channel for label in labels]
+            pipeline = redis.pipeline(transaction=False)
+            for key in keys:
+                pipeline.persist(key)
+            pipeline.zadd(self.keys.days, {str(utc_day): "+inf"}, xx=True)
+            self.connection.run("keep a day of results", pipeline.execute)
 
     # ------------------------------------------------------------ readers
 
     def days(self) -> list[int]:
         """UTC days (since the epoch) that have results, ascending."""
+        now = self.connection.server_time_us() // 1_000_000
         found: Any = self.connection.run(
             "read the days",
-            lambda: self.connection.redis.zrangebyscore(self.keys.days, time.time(), "+inf"),
+            lambda: self.connection.redis.zrangebyscore(self.keys.days, now, "+inf"),
         )
         return sorted(int(day) for day in found)
 
@@ -161,6 +233,7 @@ class ResultStore:
         return {name.decode(): value.decode() for name, value in found.items()}
 
     def write_meta(self, card: Mapping[str, str]) -> None:
+        """Replace the fields that `card` has."""
         fields: Any = dict(card)
         self.connection.run(
             "write the store's card",

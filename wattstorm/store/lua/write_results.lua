@@ -1,54 +1,102 @@
--- Publish slots of one day and channel, each only if its stamp is not older than the one held.
--- KEYS: stamps, curves (one a label)
--- ARGV: stamp (u64 little endian a partition), lifetime in s (0: for ever), channel, S,
---   S slots, then for each label S values ('': none)
--- Returns a string of S characters: 1 accepted, 0 refused; or false: fewer partitions than before.
-local stamp, lifetime, channel, S = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
-redis.call('HDEL', KEYS[1], '')  -- see acquire: full memory must not stop this
+-- Publish slots of one day and channel, and forget that they are dirty: all or nothing.
+-- KEYS: stamps, provisional, days, P fences, P dirty sets, curves (one a label)
+-- ARGV: P, S, stamp (u64 little endian a partition), lifetime in s (0: for ever), day, channel,
+--   P owners' tokens, S slots, S states (f: final, p: provisional), then for each label S values:
+--   '' none; {…} a row; 0{…} a row of no readings, which only takes the place of another one
+-- Returns a string of S characters: 1 accepted, 0 refused; 'moved': the sums are of a history
+-- that is no more, read again; or false: fewer partitions than before.
+local P, S = tonumber(ARGV[1]), tonumber(ARGV[2])
+local stamp, lifetime, day, channel = ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
+local TOKENS, SLOTS, STATES, VALUES = 6, 6 + P, 6 + P + S, 6 + P + 2 * S
+local FENCES, DIRTY, CURVES = 3, 3 + P, 3 + 2 * P
 
-local function newer(held)
-  for at = 1, #held, 8 do
-    local mine, its = struct.unpack('<I8', stamp, at), struct.unpack('<I8', held, at)
-    if mine < its then return false end
-  end
-  return true
+local function at_partition(vector, p)
+  return (struct.unpack('<I8', vector, 8 * p - 7))
 end
 
-local verdicts, accepted = {}, {}
+-- A fence with the owner that was read, and not below: what was read is in its history still.
+local fences = {}
+for p = 1, P do
+  local fence = redis.call('HMGET', KEYS[FENCES + p], 'position', 'owner')
+  fences[p] = tonumber(fence[1] or 0)
+  if (fence[2] or '') ~= ARGV[TOKENS + p] or fences[p] < at_partition(stamp, p) then
+    return 'moved'
+  end
+end
+redis.call('HDEL', KEYS[1], '')  -- see acquire: full memory must not stop this
+
+local function replaces(held)
+  local newer, lost = true, false
+  for p = 1, #held / 8 do
+    local position = at_partition(held, p)
+    if at_partition(stamp, p) < position then newer = false end
+    if fences[p] < position then lost = true end  -- of a history that is no more
+  end
+  return newer or lost
+end
+
+local verdicts, accepted, members, stamps = {}, {}, {}, {}
 for i = 1, S do
-  local held = redis.call('HGET', KEYS[1], channel .. ':' .. ARGV[4 + i])
+  local member = channel .. ':' .. ARGV[SLOTS + i]
+  local held = redis.call('HGET', KEYS[1], member)
   -- A register that grew gains partitions; one that shrank is not this store's.
   if held and #held > #stamp then return false end
-  if not held or held == stamp or newer(held) then
-    accepted[#accepted + 1] = i
+  verdicts[i] = '0'
+  if not held or held == stamp or replaces(held) then
     verdicts[i] = '1'
-  else
-    verdicts[i] = '0'
+    accepted[#accepted + 1] = i
+    members[#members + 1] = member
+    stamps[#stamps + 1] = member
+    stamps[#stamps + 1] = stamp
   end
 end
 if #accepted == 0 then return table.concat(verdicts) end
 
-local function put(key, pairs_)
-  for at = 1, #pairs_, 1000 do
-    redis.call('HSET', key, unpack(pairs_, at, math.min(at + 999, #pairs_)))
-  end
-  if #pairs_ > 0 and lifetime > 0 then redis.call('EXPIRE', key, lifetime) end
+local CHUNK = 1000  -- arguments of one call; Lua's stack ends near 8,000
+local function in_chunks(list, call)
+  for at = 1, #list, CHUNK do call(at, math.min(at + CHUNK - 1, #list)) end
 end
 
-for label = 2, #KEYS do
-  local rows, base = {}, 4 + S * (label - 1)
+local function put(key, pairs_)
+  in_chunks(pairs_, function(at, upto) redis.call('HSET', key, unpack(pairs_, at, upto)) end)
+  if lifetime > 0 then redis.call('EXPIRE', key, lifetime) else redis.call('PERSIST', key) end
+end
+
+for label = CURVES + 1, #KEYS do
+  local rows, base = {}, VALUES + S * (label - CURVES - 1)
   for _, i in ipairs(accepted) do
-    if ARGV[base + i] ~= '' then
-      rows[#rows + 1] = ARGV[4 + i]
-      rows[#rows + 1] = ARGV[base + i]
+    local slot, value = ARGV[SLOTS + i], ARGV[base + i]
+    if string.sub(value, 1, 1) == '0' then
+      value = redis.call('HGET', KEYS[label], slot) and string.sub(value, 2) or ''
+    end
+    if value ~= '' then
+      rows[#rows + 1] = slot
+      rows[#rows + 1] = value
     end
   end
   put(KEYS[label], rows)
 end
-local stamps = {}
-for _, i in ipairs(accepted) do
-  stamps[#stamps + 1] = channel .. ':' .. ARGV[4 + i]
-  stamps[#stamps + 1] = stamp
-end
 put(KEYS[1], stamps)
+
+-- What changed after it was read stays dirty.
+for p = 1, P do
+  local seen, gone = at_partition(stamp, p), {}
+  in_chunks(members, function(at, upto)
+    for i, score in ipairs(redis.call('ZMSCORE', KEYS[DIRTY + p], unpack(members, at, upto))) do
+      if score and tonumber(score) <= seen then gone[#gone + 1] = members[at + i - 1] end
+    end
+  end)
+  in_chunks(gone, function(at, upto) redis.call('ZREM', KEYS[DIRTY + p], unpack(gone, at, upto)) end)
+end
+
+for n, i in ipairs(accepted) do
+  if ARGV[STATES + i] == 'f' then
+    redis.call('ZREM', KEYS[2], members[n])
+  else
+    redis.call('ZADD', KEYS[2], ARGV[SLOTS + i], members[n])
+  end
+end
+local now = tonumber(redis.call('TIME')[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now)
+redis.call('ZADD', KEYS[3], lifetime > 0 and now + lifetime or '+inf', day)
 return table.concat(verdicts)

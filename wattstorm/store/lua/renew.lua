@@ -1,0 +1,8 @@
+-- An owner gets a new token in the place of its own.
+-- KEYS: fence   ARGV: token, nonce   Returns {1, new token} or {0, owner}.
+local fence = redis.call('HMGET', KEYS[1], 'owner', 'epoch')
+if fence[1] ~= ARGV[1] then return {0, fence[1] or 'nobody'} end
+redis.call('HDEL', KEYS[1], '')  -- see acquire
+local token = fence[2] .. ':' .. ARGV[2]
+redis.call('HSET', KEYS[1], 'owner', token)
+return {1, token}
