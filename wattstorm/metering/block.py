@@ -189,6 +189,7 @@ def encode(block: Block) -> bytes:
     if not _PRODUCER.fullmatch(block.producer):
         raise BlockError("producer", f"{block.producer!r}", "1 to 16 letters, digits, _ . -")
     _check_size(len(block.meter), width, BlockError)
+    _check_slots(block.slot, width)
     length = sum(len(p) if isinstance(p, bytes) else p.nbytes for p in parts)
     head = _HEADER.pack(
         _MAGIC, SCHEMA, block.shape, block.partition, block.channel, 0, block.slot_minutes,
@@ -223,7 +224,10 @@ def decode(data: bytes | memoryview) -> Block:
         raise BlockError("checksum", "the bytes are not the ones that were sent")
     _check_header(shape, channel, unit, minutes, reserved)
     _check_size(count, width, BlockError)
+    if shape == Shape.READINGS and width != 1:
+        raise BlockError("shape", f"single readings {width} slots wide", "send them as curves")
     columns = _split(body, codes, count, width, Shape(shape))
+    _check_slots(columns[1], width)
     return Block(Shape(shape), partition, channel, minutes, _producer(producer), number, *columns)
 
 
@@ -245,6 +249,12 @@ def _check_size(count: int, width: int, error: type[BlockError]) -> None:
         raise error("size", f"{width} slots a curve, 1 to {MAX_WIDTH} are allowed")
     if not 1 <= count * width <= MAX_READINGS:
         raise error("size", f"{count * width} readings, 1 to {MAX_READINGS} a block are allowed")
+
+
+def _check_slots(slot: npt.NDArray[Any], width: int) -> None:
+    last = int(slot[0]) + width - 1
+    if width > 1 and last >= 1 << 31:
+        raise BlockError("slot", f"a curve ends in slot {last}, slots have 32 bits")
 
 
 def _split(

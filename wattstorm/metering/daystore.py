@@ -30,6 +30,8 @@ _MIN_TABLE: Final = 1 << 10
 class Window:
     """Which slots count, for one block: [low, future), of them <= closed are lost.
 
+    low may lie after the ring's first slot: local days begin within days of UTC.
+
     late_before: accepted readings in slots below it are late, and raise the revision.
     """
 
@@ -53,9 +55,12 @@ class _Applied:
 
 @dataclass(slots=True)
 class _Closed:
-    """A day's rows as they were before their places in the ring were given away."""
+    """The ring before it moved on: its first slot (-1: it had none), the join tables, and
+    the rows whose places were given away. Tables are replaced, never written to."""
 
     low: int
+    entries: Array
+    table_of_row: Array
     rows: npt.NDArray[np.intp]
     saved: dict[str, Array]
 
@@ -98,18 +103,31 @@ class DayStore:
         return slot % self.rows
 
     def open_from(self, low: int) -> None:
-        """Move the ring on so that it starts at slot `low`; days before it are closed."""
-        if self.low >= 0 and low > self.low:
-            gone = np.arange(self.low, min(low, self.low + self.rows)) % self.rows
-            gone = gone[self.sum_n[gone].any(axis=1) | (self.revisions[gone] != 0)]
-            for row in gone[self.changed[gone] == 1]:
-                self._journal.parting[self._slot_in(row)] = self._sums(row)
-            saved = {name: getattr(self, name)[gone] for name in _ROW_ARRAYS}
-            self._journal.entries.append(_Closed(self.low, gone, saved))
-            self.changed[gone] = 0
-            for name in _ROW_ARRAYS:
-                getattr(self, name)[gone] = 0
-        self.low = max(self.low, low)
+        """Move the ring on so that it starts at slot `low`; days before it are closed.
+
+        low: a UTC day's first slot. The rows' join tables are the caller's next step: `join`.
+        """
+        if low <= self.low:
+            return
+        stop = min(low, self.low + self.rows) if self.low >= 0 else self.low
+        gone = np.arange(self.low, stop) % self.rows
+        gone = gone[self.sum_n[gone].any(axis=1) | (self.revisions[gone] != 0)]
+        for row in gone[self.changed[gone] == 1]:
+            self._journal.parting[self._slot_in(row)] = self._sums(row)
+        saved = {name: getattr(self, name)[gone] for name in _ROW_ARRAYS}
+        self._journal.entries.append(
+            _Closed(self.low, self.entries, self.table_of_row, gone, saved)
+        )
+        self.changed[gone] = 0
+        for name in _ROW_ARRAYS:
+            getattr(self, name)[gone] = 0
+        self.low = low
+
+    def join(self, entries: Array, table_of_row: Array) -> None:
+        """What readings are joined with from now on. entries: uint32[tables, meters], see
+        `checks.join_entries`; table_of_row: uint8[rows]. Neither is written to afterwards:
+        an undo takes the old ones back."""
+        self.entries, self.table_of_row = entries, table_of_row
 
     # --- readings -------------------------------------------------------------
 
@@ -128,8 +146,8 @@ class DayStore:
             columns.meter, columns.slot, columns.wh, columns.rank,
             self.first_meter, self.entries, self.table_of_row, self.cells,
             self.keys, self.beside_wh, self.beside_rank, self.used,
-            self.low, self.row_of(self.low), window.closed, window.future, window.late_before,
-            self.sum_wh, self.sum_n, self.revisions, self.changed,
+            self.low, self.row_of(self.low), window.low, window.closed, window.future,
+            window.late_before, self.sum_wh, self.sum_n, self.revisions, self.changed,
             applied.outcome, applied.old_cell, applied.old_wh, applied.old_rank,
             by_day, self.per_day,
         )  # fmt: skip
@@ -182,7 +200,9 @@ class DayStore:
 
     def _reopen(self, closed: _Closed) -> None:
         # A day that was opened in the place of this one goes first: nothing of it was kept.
+        # The readings that are undone after it were joined with its tables, and so is what follows.
         self.low = closed.low
+        self.join(closed.entries, closed.table_of_row)
         for name, values in closed.saved.items():
             getattr(self, name)[closed.rows] = values
 
@@ -206,7 +226,8 @@ class DayStore:
         if coming + int(self.used[0]) <= len(self.keys) * 0.6:
             return
         # Entries of closed days are dropped, unless an undo could still need them.
-        oldest = min([e.low for e in self._journal.entries if isinstance(e, _Closed)] + [self.low])
+        lows = [e.low for e in self._journal.entries if isinstance(e, _Closed) and e.low >= 0]
+        oldest = min([*lows, self.low])
         old = (self.keys, self.beside_wh, self.beside_rank)
         staying = int(np.count_nonzero(self.keys >= oldest * self.size))
         self._empty_table(_capacity(coming + staying))

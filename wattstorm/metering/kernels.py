@@ -88,7 +88,7 @@ def _store(cells, row, m, wh, rank, keys, beside_wh, beside_rank, key, used):  #
 @njit(cache=True, nogil=True)
 def apply_readings(  # type: ignore[no-untyped-def]
     meter, slot, wh, rank, first_meter, entries, table_of_row, cells,
-    keys, beside_wh, beside_rank, used, low, low_row, closed, future, late_before,
+    keys, beside_wh, beside_rank, used, low, low_row, opens, closed, future, late_before,
     sum_wh, sum_n, revisions, changed, outcome, old_cell, old_wh, old_rank, by_day, per_day,
 ):  # fmt: skip
     """Apply n readings to the open days, in order.
@@ -97,8 +97,8 @@ def apply_readings(  # type: ignore[no-untyped-def]
     entries: uint32[tables, meters], see `checks.join_entries`; table_of_row:
     uint8[rows]; cells: uint16[rows, meters]. Slot `low` stands in row
     `low_row`, later ones in the rows after it, around the ring. Readings in
-    slots < low are TOO_OLD, <= closed STATE_LOST, >= future FUTURE; accepted
-    ones in slots < late_before raise their slot's revision.
+    slots < opens (at or after low) are TOO_OLD, <= closed STATE_LOST, >= future
+    FUTURE; accepted ones in slots < late_before raise their slot's revision.
     sum_wh, sum_n: int64[rows, classes]; revisions: int64[rows]; changed: uint8[rows].
     Out: outcome uint8[n]; old_cell uint16[n], old_wh and old_rank int32[n] for
     `undo_readings`; by_day int64[days + 1, OUTCOMES], the last row for readings
@@ -140,7 +140,7 @@ def apply_readings(  # type: ignore[no-untyped-def]
                 code = _UNKNOWN
             elif s >= future:
                 code = _FUTURE
-            elif s < low:
+            elif s < opens:
                 code = _TOO_OLD
             elif s <= closed:
                 code = _STATE_LOST

@@ -35,7 +35,7 @@ def _find(keys: Array, key: int) -> int:
 
 
 def _checks(
-    columns: tuple[Array, Array, Array], rows: Array, inside: Array, low: int,
+    columns: tuple[Array, Array, Array], rows: Array, inside: Array, opens: int,
     entries: Array, table_of_row: Array, closed: int, future: int,
 ) -> tuple[Array, Array]:  # fmt: skip
     """(outcome uint8[n], class int64[n]) of the checks; NEW where all hold."""
@@ -49,7 +49,7 @@ def _checks(
     tests = [
         (classes == NO_CLASS, Outcome.UNKNOWN_METER),
         (s >= future, Outcome.FUTURE),
-        (s < low, Outcome.TOO_OLD),
+        (s < opens, Outcome.TOO_OLD),
         (s <= closed, Outcome.STATE_LOST),
         ((wh < 0) & (entry >> PRODUCER_SHIFT & 1 == 0), Outcome.NEGATIVE),
         (np.abs(wh) > limit, Outcome.TOO_HIGH),
@@ -61,7 +61,7 @@ def _checks(
 def apply_readings(
     meter: Array, slot: Array, wh: Array, rank: Array, first_meter: int, entries: Array,
     table_of_row: Array, cells: Array, keys: Array, beside_wh: Array, beside_rank: Array,
-    used: Array, low: int, low_row: int, closed: int, future: int, late_before: int,
+    used: Array, low: int, low_row: int, opens: int, closed: int, future: int, late_before: int,
     sum_wh: Array, sum_n: Array, revisions: Array, changed: Array, outcome: Array,
     old_cell: Array, old_wh: Array, old_rank: Array, by_day: Array, per_day: int,
 ) -> int:  # fmt: skip
@@ -74,7 +74,7 @@ def apply_readings(
     inside = (s >= low) & (s < low + len(cells))
     rows = (s - low + low_row) % len(cells)
     outcome[:], classes = _checks(
-        (m, s, w), rows, inside, low, entries, table_of_row, closed, future
+        (m, s, w), rows, inside, opens, entries, table_of_row, closed, future
     )
     for i in np.flatnonzero(outcome == Outcome.NEW):
         row, key = rows[i], int(s[i] * size + m[i])

@@ -118,6 +118,8 @@ class Partition:
         """Apply the block at `position`, tentatively, until `keep` or `undo`."""
         self.position = position
         columns = block.columns
+        if not len(columns.meter):  # a day of curves without a value: a meter's right
+            return Applied(np.zeros(OUTCOMES, np.int64), {}, [])
         if wrong := self._misplaced(block):
             return _refused_whole(block, columns, wrong)
         arrived = (arrived_ms // 1000 + self.rules.future_s) // self.rules.grid.seconds
@@ -167,14 +169,17 @@ class Partition:
         self.position, self.watermark, self.highest = (
             kept.position, dict(kept.watermark), kept.highest,
         )  # fmt: skip
-        for store in self._stores.values():
-            self._join(store)
 
     def start_after(self, position: int, highest: int) -> None:
         """Begin at `position` with no memory: slots up to `highest` may hold values
         that nobody can tell from doubles any more, so they are closed."""
         self.position, self.floor, self.highest = position, highest, highest
         self.keep()
+
+    def lows(self) -> dict[int, int]:
+        """By channel the first slot that is still taken, with what was applied so far: sums of
+        slots before it never change again. A channel without a window is not in it."""
+        return {c: self._low(store) for c, store in self._stores.items() if store.low >= 0}
 
     def held(self, channel: int, slot: int, meter: int) -> tuple[int, int] | None:
         """(Wh, rank) held for a dense index in an open slot, or None."""
@@ -232,7 +237,8 @@ class Partition:
             prefix = f"{channel}/"
             mine = {n[len(prefix) :]: a for n, a in arrays.items() if n.startswith(prefix)}
             store.load(low, mine)
-            state._join(store)
+            if low >= 0:
+                state._join(store)
         state.keep()
         return state
 
@@ -267,7 +273,8 @@ class Partition:
     def _advance(self, store: DayStore, channel: int, slot: Array, n: int, arrived: int) -> None:
         """Move the watermark to the newest slot that more than stray readings of
         this block have reached, and close the days that fall behind."""
-        mark = self.watermark.get(channel, -1)
+        known = self.rules.calendar.known
+        mark, arrived = self.watermark.get(channel, known.start - 1), min(arrived, known.stop)
         strays = n // STRAY_SHARE
         if slot.size == 1:
             newest = int(slot[0]) if slot[0] < arrived else -1
@@ -281,19 +288,24 @@ class Partition:
             return
         self.watermark[channel] = newest
         per_day = self.rules.grid.per_day
-        low = (newest // per_day - self.rules.open_days + 1) * per_day
+        low = max(newest // per_day - self.rules.open_days + 1, 0) * per_day
         if low > store.low:
             store.open_from(low)
             self._join(store)
 
     def _window(self, store: DayStore, channel: int, arrived: int) -> Window:
         late_before = self.watermark[channel] - self.rules.deadline_slots
-        return Window(store.low, min(store.low + store.rows, arrived), self.floor, late_before)
+        future = min(store.low + store.rows, arrived, self.rules.calendar.known.stop)
+        return Window(self._low(store), future, self.floor, late_before)
+
+    def _low(self, store: DayStore) -> int:
+        return max(store.low, self.rules.calendar.known.start)
 
     def _join(self, store: DayStore) -> None:
         """Set each row's join table: the register's entries valid on the slot's local date."""
         slots = np.arange(store.low, store.low + store.rows, dtype=np.int32)
-        days = self.rules.calendar.dates_of(slots)
+        known = self.rules.calendar.known
+        days = self.rules.calendar.dates_of(slots.clip(known.start, known.stop - 1))
         epochs = {int(d): self.register.epoch_on(int(d)) for d in np.unique(days)}
         order = sorted(set(epochs.values()))
         for day, epoch in epochs.items():
@@ -301,10 +313,10 @@ class Partition:
                 self._joins[epoch] = self._entries(day)
         self._joins = {e: self._joins[e] for e in order}
         tables = list(self._joins.values())
-        store.entries = tables[0][None, :] if len(tables) == 1 else np.stack(tables)
         of_day = {d: order.index(e) for d, e in epochs.items()}
-        rows = slots % store.rows
-        store.table_of_row[rows] = [of_day[int(d)] for d in days]
+        table_of_row = np.empty(store.rows, np.uint8)
+        table_of_row[slots % store.rows] = [of_day[int(d)] for d in days]
+        store.join(tables[0][None, :] if len(tables) == 1 else np.stack(tables), table_of_row)
 
     def _entries(self, day: int) -> Array:
         columns = self.register.columns(self.first, self.first + self.size, day)

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib import resources
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -155,6 +155,17 @@ class LocalCalendar:
 
     def __repr__(self) -> str:
         return f"LocalCalendar({self.grid!r}, {self.time_zone!r})"
+
+    @cached_property
+    def known(self) -> range:
+        """Slots of the local days that a calendar knows. A zone whose midnights did not fit the
+        grid once (Monrovia until 1972) is known from the first day on that does."""
+        months = [date(year, month, 1) for year in range(1970, 2100) for month in range(1, 13)]
+        odd = [day for day in months if _midnight(day, self._zone) % self.grid.seconds]
+        first = day_number(odd[-1]) if odd else _FIRST_DAY
+        while _midnight(date_of_day_number(first), self._zone) % self.grid.seconds:
+            first += 1
+        return range(max(self._start(first), 0), self._start(_END_DAY))
 
     def day_slots(self, day: date) -> range:
         """Slots of a local day, first to last."""
