@@ -80,6 +80,26 @@ def test_while_an_engine_runs_ingest_ends_with_its_own_account(ready: Wattstorm)
     ]
 
 
+def test_ingest_ends_where_the_stream_refuses_its_blocks(ready: Wattstorm) -> None:
+    """A poisoned block is in no `received`: its fence is waited for, and the blocks are named."""
+    ready.environ["WATTSTORM_ENGINE_TOPOLOGY"] = "tests.stream.poisoned:RaisingCurves"
+    ready.environ["WATTSTORM_BATCH_ATTEMPTS"] = "2"
+    good, bad = f"{KNOWN},1370008800,0.5", f"{OTHER},1370181600,0.666"
+    running = ready.start("run", "--workers", 1)
+    try:
+        done = ready("ingest", a_csv(ready, good, bad), "--wait", code=1)
+    finally:
+        running.terminate()
+        _, said = running.communicate(timeout=60)
+    assert done.stdout == "received 1 = accepted 1 + rejected 0 + doubles 0\n"
+    assert "1 readings are in blocks that the stream refused whole" in done.stderr
+    whole = "received 1 = accepted 1 + rejected 0 + doubles 0, without 1 refused blocks (1 poison)"
+    assert said.splitlines()[-1] == whole
+    status = ready.json("status", "--seconds", 0)
+    assert status["conservation_line"] == whole
+    assert status["conservation"]["poison_blocks"] == 1
+
+
 def test_a_parquet_out_of_order_gives_the_same_curve_as_in_order(
     ready: Wattstorm, sampled: Wattstorm
 ) -> None:

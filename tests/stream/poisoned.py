@@ -48,6 +48,16 @@ class KilledBolt(RaisingBolt):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+class RaisingCurves(Topology):
+    readings = ReadingsSpout.spec(par=2)
+    aggregate = RaisingBolt.spec(
+        inputs={readings: Grouping.fields("partition")},
+        par=2,
+        config={"topology.tick.tuple.freq.secs": 1},
+    )
+    publish = PublishBolt.spec(inputs={aggregate: Grouping.LOCAL_OR_SHUFFLE}, par=1)
+
+
 class KilledCurves(Topology):
     readings = ReadingsSpout.spec(par=2)
     aggregate = KilledBolt.spec(

@@ -6,7 +6,6 @@ import secrets
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -16,22 +15,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from wattstorm.cli.common import Store, open_register, open_store, say, settings_of
 from wattstorm.cli.loading import Loading
+from wattstorm.cli.sent import Sent
 from wattstorm.engine.watch import Watch
 from wattstorm.errors import UsageError
 from wattstorm.metering.block import MAX_READINGS, Channel
 from wattstorm.metering.meter_files import Wanted, read_files
 from wattstorm.metering.register import Register
 from wattstorm.metering.slots import SlotGrid, load_zone
-from wattstorm.readers.accounts import Conservation
 from wattstorm.settings import Settings
-from wattstorm.store.commit import PartitionStore
 from wattstorm.store.intake import Intake
 from wattstorm.store.log import Log
 from wattstorm.store.producer import Producer
-from wattstorm.store.workers import heartbeats
 
 MOST_ROWS = 2_000_000
-LOOK_S = 0.05
 
 
 def ingest(
@@ -60,7 +56,8 @@ def ingest(
     or seconds, ms, µs, ns since the epoch), energy, optional version. A row that is no reading
     goes to the dead letters with its reason, file and row (see `wattstorm dead`). Files that are
     not in order of time are sorted in memory. Ends with
-    received = accepted + rejected + doubles, once the stream has dealt with all of it.
+    received = accepted + rejected + doubles, once the stream has dealt with all of it; exit
+    code 1 if some of it was in blocks that the stream had to refuse whole.
     """
     settings = settings_of(context)
     wanted = Wanted(meter_column, time_column, energy_column, unit, version_column, time_zone)
@@ -80,45 +77,10 @@ def ingest(
         say("the engine stopped meanwhile: `wattstorm run --drain` does the rest")
         return
     print(account.line())
-    if not account.holds:
+    if missing := sent.rows - account.received:
+        say(f"{missing:,} readings are in blocks that the stream refused whole: see wattstorm dead")
+    if missing or not account.holds:
         raise typer.Exit(1)
-
-
-@dataclass
-class Sent:
-    """What one ingest has put into the log, and how to ask what became of it."""
-
-    store: Store
-    prefix: str
-    register: Register
-    name: str
-    sent: int
-    blocks: int
-    shed: int
-    refused: Counter[str]
-
-    def engine_runs(self) -> bool:
-        return any(beat["alive"] for beat in heartbeats(self.store.connection, self.prefix))
-
-    def account(self) -> Conservation:
-        """So far, of this ingest's readings only."""
-        total: Counter[str] = Counter()
-        for p in range(self.register.partitions):
-            store = PartitionStore(self.store.connection, self.prefix, p)
-            total.update(store.audit_producer(self.name))
-        return Conservation.of(total, self.refused, self.shed)
-
-    def wait(self, *, forever: bool) -> Conservation | None:
-        """Until the stream has dealt with all that was sent; None if no engine is left."""
-        rows = self.sent + self.shed + sum(self.refused.values())
-        looked = time.monotonic()
-        while (account := self.account()).received < rows:
-            if not forever and time.monotonic() - looked > 1.0:
-                looked = time.monotonic()
-                if not self.engine_runs():
-                    return None
-            time.sleep(LOOK_S)
-        return account
 
 
 def send(
@@ -155,9 +117,11 @@ def send(
             loading.load(batch_rows)
             progress.update(task, completed=loading.received)
     counts = producer.counts
+    used = [lane.partition for lane in producer.lanes if lane.last]
+    tails = Log(store.connection, prefix).tails(used)
     return Sent(
-        store, prefix, register, name, counts.sent_readings, counts.sent_blocks,
-        counts.shed_readings, loading.refused,
+        store, prefix, name, counts.sent_readings, counts.sent_blocks, counts.shed_readings,
+        loading.refused, dict(zip(used, tails, strict=True)),
     )  # fmt: skip
 
 

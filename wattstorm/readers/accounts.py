@@ -20,13 +20,16 @@ def _sum(counts: Mapping[str, int], outcomes: tuple[Outcome, ...]) -> int:
 class Conservation:
     """received = accepted + rejected + doubles, of all that the stream has dealt with.
 
-    rejected: by reason, found at ingest or in the stream. refused_blocks: log
-    entries that could not be decoded, whose readings nobody can count.
+    rejected: by reason, found at ingest or in the stream. refused_blocks: log entries
+    that could not be decoded, or that no bolt could bear (poison_blocks of them):
+    their readings are in no figure of the equation.
 
     >>> audit = {"received": 7, "new": 4, "double": 2, "too_old": 1}
     >>> account = Conservation.of(audit, {"received": 8, "unreadable": 1})
     >>> account.line(), account.holds
     ('received 8 = accepted 4 + rejected 2 (too_old 1, unreadable 1) + doubles 2', True)
+    >>> Conservation.of({"refused_blocks": 3, "poison_blocks": 1}).line()
+    'received 0 = accepted 0 + rejected 0 + doubles 0, without 3 refused blocks (1 poison)'
     """
 
     received: int
@@ -34,6 +37,7 @@ class Conservation:
     doubles: int
     rejected: Mapping[str, int]
     refused_blocks: int = 0
+    poison_blocks: int = 0
 
     @classmethod
     def of(
@@ -52,6 +56,7 @@ class Conservation:
         return cls(
             audit.get("received", 0) + before + shed,
             _sum(audit, ACCEPTED), _sum(audit, DOUBLES), rejected, audit.get("refused_blocks", 0),
+            audit.get("poison_blocks", 0),
         )  # fmt: skip
 
     @property
@@ -59,13 +64,20 @@ class Conservation:
         return self.received == self.accepted + sum(self.rejected.values()) + self.doubles
 
     def line(self) -> str:
-        """The equation; "≠" where it does not hold."""
+        """The equation, "≠" where it does not hold, and the blocks that are not in it."""
         reasons = ", ".join(f"{name} {n:,}" for name, n in self.rejected.items())
         rejected = f"{sum(self.rejected.values()):,}" + (f" ({reasons})" if reasons else "")
         return (
             f"received {self.received:,} {'=' if self.holds else '≠'} "
             f"accepted {self.accepted:,} + rejected {rejected} + doubles {self.doubles:,}"
+            + self._without()
         )
+
+    def _without(self) -> str:
+        if not self.refused_blocks:
+            return ""
+        poison = f" ({self.poison_blocks:,} poison)" if self.poison_blocks else ""
+        return f", without {self.refused_blocks:,} refused blocks{poison}"
 
     def as_dict(self) -> dict[str, Any]:
         return {**vars(self), "rejected": dict(self.rejected), "holds": self.holds}
