@@ -23,6 +23,7 @@ from wattstorm.store.deadletters import DeadLetters
 from wattstorm.store.intake import Intake, RefusedRow
 from wattstorm.store.log import Log
 from wattstorm.store.producer import Producer
+from wattstorm.store.results import ResultStore
 
 SAMPLE = Path(wattstorm.__file__).parents[1] / "deploy" / "redis" / "users.acl.sample"
 P0 = "{wattstorm:p0}"
@@ -65,24 +66,29 @@ def test_the_engine_a_producer_and_a_reader_do_their_work(
     stream = a_stream(1, 300, 48)
     running(town)
     with of(server, "producer") as connection:
-        Watch(connection, town.settings, town.register).introduce()
+        card = ResultStore(connection, "wattstorm")
+        wait_until(card.meta, 60, "the engine to write the store's card")
+        Watch(connection, town.settings, town.register).meet()
         log = Log(connection, "wattstorm")
-        with Producer(log, "town", town.partitions, backlog_bytes=1 << 24) as producer:
+        with Producer(log, "in-town", town.partitions, backlog_bytes=1 << 24) as producer:
             for block in Feeding(town, stream, 500, 0).blocks:
                 producer.send(block)
-        assert PartitionStore(connection, "wattstorm", 0).audit_producer("town") is not None
+        assert PartitionStore(connection, "wattstorm", 0).audit_producer("in-town") is not None
         row = RefusedRow("unreadable", "june.csv:7", "x")
         Intake(connection, "wattstorm").record(1, {"unreadable": 1}, [row])
     with town.connect() as connection:
         wait_until(lambda: drained(town, connection), 60, "the log to be drained")
-    monkeypatch.setenv("WATTSTORM_STORE_PASSWORD", "change-me-reader")
-    reader = Town(tmp_path, url.replace("engine", "reader"), town.register, town.options)
-    with Results.open(reader.settings) as results:
-        assert results.national().total_wh > 0
-        assert results.health().dead_letters == 0
-        assert results.lag()
-        assert results.conservation().holds
-        list(DeadLetters(results.connection, "wattstorm").list(0))
+    for user in ("reader", "auditor"):
+        monkeypatch.setenv("WATTSTORM_STORE_PASSWORD", f"change-me-{user}")
+        client = Town(tmp_path, url.replace("engine", user), town.register, town.options)
+        with Results.open(client.settings) as results:
+            assert results.national().total_wh > 0
+            assert results.health().dead_letters == 0
+            assert results.lag()
+            assert results.conservation().holds
+    with of(server, "auditor") as connection:
+        assert list(DeadLetters(connection, "wattstorm").list(0)) == []
+        assert [row.raw for row in Intake(connection, "wattstorm").list(5)] == ["x"]
     monkeypatch.setenv("WATTSTORM_STORE_PASSWORD", "change-me-engine")
     with town.connect() as connection:
         token = town.stores(connection)[0].acquire(connection.server_time_us()).token
@@ -101,16 +107,32 @@ def test_each_user_is_refused_outside_of_its_job(server: TestServer) -> None:
     forbidden = {
         "engine": [("SET", "other:x", "2"), ("GET", "other:x"), ("FLUSHALL",), ("KEYS", "*")],
         "producer": [
-            ("HSET", f"{P0}:fence", "position", "9"), ("HGETALL", f"{P0}:fence"),
+            ("HSET", f"{P0}:fence", "position", "9"), ("HDEL", f"{P0}:fence", "owner"),
             ("SET", f"{P0}:partials", "x"), ("DEL", f"{P0}:log"),
             ("XTRIM", f"{P0}:log", "MAXLEN", "0"),
             ("HSET", "{wattstorm:day:1}:curve:0:nation", "1", "{}"),
             ("HSET", f"{P0}:audit:producer:a", "received", "1"), ("FLUSHALL",),
-            ("EVALSHA", "0" * 40, "1", f"{P0}:fence"),
+            ("EVALSHA", "0" * 40, "1", f"{P0}:fence"), ("XRANGE", f"{P0}:log", "-", "+"),
+            ("XRANGE", "wattstorm:ingest:dead", "-", "+"), ("XRANGE", f"{P0}:dead", "-", "+"),
+            # What an append needs, on the keys that it does not need it on.
+            ("SET", f"{P0}:log", "x"), ("SET", f"{P0}:head", "x"), ("EXPIRE", f"{P0}:log", "0"),
+            ("EXPIRE", f"{P0}:head", "0"), ("EXPIRE", "wattstorm:meta", "0"),
+            ("SET", f"{P0}:producer:other", "999 9999999999999999-z"),
+            ("EXPIRE", f"{P0}:producer:other", "0"), ("SET", "wattstorm:meta", "x"),
+            ("HSET", "wattstorm:meta", "slot_minutes", "7"), ("HSET", "wattstorm:engine", "a", "1"),
+            ("XADD", f"{P0}:dead", "*", "b", "x"), ("XADD", f"{P0}:head", "*", "b", "x"),
         ],
         "reader": [
             ("HSET", f"{P0}:fence", "position", "9"), ("SET", "wattstorm:x", "1"),
             ("EVAL", "return 1", "0"), ("DEL", f"{P0}:log"), ("GET", "other:x"), ("FLUSHALL",),
+            # Readings of single homes: what was sent, and what was refused.
+            ("XRANGE", f"{P0}:log", "-", "+"), ("XREVRANGE", f"{P0}:log", "+", "-"),
+            ("XRANGE", f"{P0}:dead", "-", "+"), ("XRANGE", "wattstorm:ingest:dead", "-", "+"),
+            ("HGETALL", f"{P0}:partials"),
+        ],
+        "auditor": [
+            ("HSET", f"{P0}:fence", "position", "9"), ("XRANGE", f"{P0}:log", "-", "+"),
+            ("XADD", f"{P0}:dead", "*", "b", "x"), ("EVAL", "return 1", "0"), ("FLUSHALL",),
         ],
     }  # fmt: skip
     for user, commands in forbidden.items():
@@ -119,6 +141,21 @@ def test_each_user_is_refused_outside_of_its_job(server: TestServer) -> None:
         assert passed == [], user
     with Connection(f"redis://127.0.0.1:{server.port}/0") as nobody:
         assert refused(nobody, "PING")
+
+
+def test_what_a_producer_is_trusted_for_is_what_the_page_says(server: TestServer) -> None:
+    """A script runs with its caller's rights, so what an append writes can be written otherwise.
+    If a server ever refuses one of these, deploy/redis/README.md can promise more."""
+    with of(server, "producer") as connection:
+        log, head = f"{P0}:log", f"{P0}:head"
+        assert not refused(connection, "XADD", log, "1-0", "b", "x", "t", "1", "a", "1")
+        assert not refused(
+            connection, "XADD", log, "MAXLEN", "1", "2-0", "b", "x", "t", "1", "a", "2"
+        )
+        assert not refused(connection, "HSET", head, "committed", str(10**15))
+    page = (SAMPLE.parent / "README.md").read_text()
+    assert "XADD … MAXLEN" in page
+    assert "HSET head" in page
 
 
 def test_the_sample_grants_no_category(server: TestServer) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.metering.registers import small_register
 from tests.servers import TestServer
 from tests.stream.town import (
     Town,
@@ -28,6 +29,7 @@ from tests.stream.town import (
 )  # fmt: skip
 from wattstorm.engine.lease import Lease
 from wattstorm.engine.supervisor import Engine
+from wattstorm.engine.watch import Watch
 from wattstorm.errors import EngineError, RegisterError, UsageError
 from wattstorm.store.producer import Producer
 from wattstorm.store.workers import heartbeats
@@ -223,6 +225,24 @@ def test_what_cannot_work_is_said_before_a_worker_starts(town: Town, tmp_path: P
     finer = town.settings.replaced({"stream.slot_minutes": 15}, "test")
     with pytest.raises(UsageError, match="slot_minutes 30"):
         Engine(finer, town.url).run(drain=True)
+
+
+def test_a_producer_with_an_old_register_leaves_the_stores_card_as_it_is(
+    town: Town, tmp_path: Path
+) -> None:
+    """Readers count partitions by it; another slot length or partition size is refused as ever."""
+    (tmp_path / "old").mkdir()
+    old = small_register(tmp_path / "old", 60, 25)
+    with town.connect() as connection:
+        watch = Watch(connection, town.settings, old)
+        watch.meet()
+        assert watch.results.meta() == watch.card, "an empty store is given one"
+        Watch(connection, town.settings, town.register).introduce()
+        watch.meet()
+        assert watch.results.meta()["partitions"] == "4"
+        town.options["stream.slot_minutes"] = 15
+        with pytest.raises(UsageError, match="slot_minutes 30, this engine has 15"):
+            Watch(connection, town.settings, old).meet()
 
 
 def test_the_store_may_go_and_come_back(tmp_path: Path) -> None:

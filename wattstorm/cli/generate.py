@@ -182,7 +182,7 @@ def stream(
         job = job.with_ledger(settings.data.directory / "ledger" / name)
     slots = town.calendar.day_slots(days[-1]).stop - town.calendar.day_slots(days[0]).start
     with open_store(settings) as store:
-        Watch(store.connection, settings, found).introduce()
+        Watch(store.connection, settings, found).meet()
         where = Sending(settings, store.url, register_directory(settings), producers, name)
         begun = time.monotonic()
         with progress("sending", found.count * slots) as done:

@@ -94,7 +94,7 @@ def send(
 ) -> Sent:
     """Read the files and put their readings into the log, under a producer of their own."""
     prefix, name = settings.store.prefix, f"in-{secrets.token_hex(6)}"
-    Watch(store.connection, settings, register).introduce()
+    Watch(store.connection, settings, register).meet()
     batch = min(max(block * register.partitions, 10_000), MOST_ROWS)
     rows, sorted_, batches = read_files(files, wanted, batch)
     if sorted_:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
-from wattstorm.errors import EngineError, UsageError
+from wattstorm.errors import EngineError, StoreRefused, UsageError
 from wattstorm.metering.aggregates import Scopes
 from wattstorm.metering.register import Register
 from wattstorm.settings import Settings
@@ -68,14 +69,28 @@ class Watch:
 
     def introduce(self) -> None:
         """Write the store's card; UsageError if its data were made under another one."""
-        held = self.results.meta()
+        self._compare(self.results.meta())
+        self.results.write_meta(self.card)
+
+    def meet(self) -> None:
+        """As a producer: compare with the card, and leave it as it is. UsageError as above.
+
+        Only a store that has none is given one, if its user may: the engine's register may be
+        newer than the one here.
+        """
+        if held := self.results.meta():
+            self._compare(held)
+            return
+        with suppress(StoreRefused):
+            self.results.write_meta(self.card)
+
+    def _compare(self, held: Mapping[str, str]) -> None:
         for name in _FIXED:
             if held.get(name, self.card[name]) != self.card[name]:
                 raise UsageError(
                     f"the store's data have {name} {held[name]}, this engine has {self.card[name]}",
                     "use another store.prefix, or the settings and the register of that store",
                 )
-        self.results.write_meta(self.card)
 
     def write_beats(self, beats: Mapping[int, Mapping[str, Any]], lifetime_s: float) -> None:
         """One heartbeat a worker; each says itself until when it holds."""
