@@ -12,7 +12,7 @@ from bolts.minibatch import MinibatchBolt, apply_entry
 from bolts.saving import Owned
 from wattstorm.errors import BlockError
 from wattstorm.metering import block as blocks
-from wattstorm.metering.checks import OUTCOMES, Outcome
+from wattstorm.metering.checks import OUTCOMES, WH_ACCEPTED, WH_REPLACED, Outcome
 from wattstorm.store.deadletters import DeadLetter
 from wattstorm.store.log import Entry
 from wattstorm.tuples import CHANGED_FIELDS
@@ -22,10 +22,10 @@ _NAMES = {int(outcome): outcome.name.lower() for outcome in Outcome}
 
 @dataclass
 class BatchAudit:
-    """What became of a batch's readings, for the commit."""
+    """What became of a batch's readings, for the commit. by_day: by (UTC day, channel)."""
 
     total: Counter[str] = field(default_factory=Counter)
-    by_day: dict[int, Counter[str]] = field(default_factory=dict)
+    by_day: dict[tuple[int, int], Counter[str]] = field(default_factory=dict)
     by_producer: dict[str, Counter[str]] = field(default_factory=dict)
     dead: list[DeadLetter] = field(default_factory=list)
     poisoned: int = 0
@@ -50,8 +50,11 @@ class AggregateBolt(MinibatchBolt):
                 continue
             block, applied = became
             count(audit.by_producer.setdefault(block.producer, Counter()), applied.tally)
-            for day, tally in applied.by_day.items():
-                count(audit.by_day.setdefault(day, Counter()), tally)
+            for day, counters in applied.by_day.items():
+                of_day = audit.by_day.setdefault((day, block.channel), Counter())
+                count(of_day, counters[:OUTCOMES])
+                of_day["wh_accepted"] += int(counters[WH_ACCEPTED])
+                of_day["wh_replaced"] += int(counters[WH_REPLACED])
             for outcome, part in applied.rejected:
                 what = f"producer {block.producer}, block {block.number}"
                 audit.dead.append(

@@ -58,6 +58,8 @@ def test_an_undo_over_a_closed_day_subtracts_from_the_tariff_it_added_to(
         assert by_tariff(state, slot + 4 * 48) == {"nation": 7, "tariff:a": 0, "tariff:b": 7}
         state.undo()
         assert state.changes() == {}
+    state.apply(blocks.readings(0, [1], slot, [11], version=1), 2, NOW_MS)
+    assert by_tariff(state, slot) == {"nation": 11, "tariff:a": 11, "tariff:b": 0}
 
 
 def test_a_day_that_an_undo_reopens_is_joined_as_before(changing: Register) -> None:

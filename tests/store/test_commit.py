@@ -32,7 +32,7 @@ def everything(position: int = 1) -> dict[str, Any]:
         "highest": 7,
         "partials": {(0, slot): b"sums %d" % slot for slot in range(3)},
         "audit": {"received": 10, "new": 9, "double": 1, "future": 0},
-        "by_day": {5: {"received": 10}, -1: {"received": 2}},
+        "by_day": {(5, 0): {"received": 10, "wh_accepted": 2**62 + 1}, (-1, 1): {"received": 2}},
         "by_producer": {"a": {"received": 10}},
         "dead": [DeadLetter("checksum", position, 0, b"\x00raw", "what")],
     }
@@ -53,7 +53,8 @@ def test_a_commit_changes_everything_at_once(server: TestServer) -> None:
         (b"0:%d" % s, 4.0) for s in range(3)
     ]
     assert store.audit() == {"received": 10, "new": 9, "double": 1, "dead": 1}
-    assert (store.audit_day(5), store.audit_day(-1)) == ({"received": 10}, {"received": 2})
+    assert store.audit_day(5, 0) == {"received": 10, "wh_accepted": 2**62 + 1}
+    assert (store.audit_day(5, 1), store.audit_day(-1, 1)) == ({}, {"received": 2})
     assert store.audit_producer("a") == {"received": 10}
     assert redis.ttl(store.keys.audit_producer("a")) > 600_000
     letters = DeadLetters(connection, "w")
@@ -62,15 +63,16 @@ def test_a_commit_changes_everything_at_once(server: TestServer) -> None:
 
 
 @pytest.mark.parametrize("days", [0, 3])
-def test_the_counters_of_a_day_live_as_long_as_its_results(
+def test_the_counters_of_a_day_outlive_its_results_by_a_month(
     connection: Connection, days: int
 ) -> None:
     """Counted from their last change; those of the partition stay for ever."""
     store = PartitionStore(connection, "w", 0, expire_days=days)
     token = store.acquire(1).token
     store.commit(token, 0, 1, **everything())
-    left = connection.redis.ttl(store.keys.audit_day(5))
-    assert days * 86_400 - 10 < left <= days * 86_400 if days else left == -1
+    left = connection.redis.ttl(store.keys.audit_day(5, 0))
+    lifetime = (days + 31) * 86_400
+    assert lifetime - 10 < left <= lifetime if days else left == -1
     assert connection.redis.ttl(store.keys.audit) == -1
 
 

@@ -243,7 +243,7 @@ def test_results_that_were_to_expire_stay_when_told_so_later(connection: Connect
     write(brief, 1, rows(1, 50), seen(1))
     store = PartitionStore(connection, "w", 0, expire_days=2)
     token = store.acquire(1).token
-    store.commit(token, 2, 3, committed_bytes=1, by_day={0: {"new": 1}})
+    store.commit(token, 2, 3, committed_bytes=1, by_day={(0, 0): {"new": 1}})
     results = ResultStore(connection, "w")
     stand(connection, 3)
     write(results, 1, rows(2, 50), seen(2))

@@ -161,6 +161,9 @@ def assert_exact(town: Town, stream: pl.DataFrame) -> None:
         curve = results.curve(label, *days)
         got = zip(curve.slots.tolist(), curve.wh.tolist(), curve.readings.tolist(), strict=True)
         assert {s: (w, n) for s, w, n in got if n} == slots, label
+    balances = results.balances()
+    assert all(balance.holds for balance in balances), balances
+    assert sum(b.readings_in_curves for b in balances) == stream.select("meter", "slot").n_unique()
 
 
 def wait_until(done: Any, timeout_s: float, what: str) -> None:

@@ -57,6 +57,13 @@ DOUBLES: Final = (Outcome.DOUBLE, Outcome.SUPERSEDED, Outcome.CONFLICT_LOST)
 REJECTED: Final = tuple(o for o in Outcome if o >= Outcome.UNKNOWN_METER)
 OUTCOMES: Final = max(Outcome) + 1
 """Length of an array of counts indexed by Outcome."""
+WH_ACCEPTED: Final = OUTCOMES
+"""In the counters of a day: Wh of the readings accepted."""
+WH_REPLACED: Final = OUTCOMES + 1
+"""In the counters of a day: Wh that corrections and won conflicts replaced."""
+COUNTERS: Final = OUTCOMES + 2
+"""Length of a day's counters: readings by Outcome, then `WH_ACCEPTED` and `WH_REPLACED`. What a
+curve holds is its own account: as many readings as were NEW, and accepted less replaced Wh."""
 
 # --- the join entry: all that a reading is joined with, in 4 bytes, so that one
 # random access a reading is enough: class (14 bits), producer (1), limit (4 + 13).

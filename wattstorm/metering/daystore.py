@@ -20,7 +20,7 @@ import numpy.typing as npt
 from wattstorm.metering import kernels
 from wattstorm.metering.aggregates import SlotSums
 from wattstorm.metering.block import BASE_RANK, Columns
-from wattstorm.metering.checks import OUTCOMES
+from wattstorm.metering.checks import COUNTERS
 
 Array = npt.NDArray[Any]
 _MIN_TABLE: Final = 1 << 10
@@ -134,14 +134,14 @@ class DayStore:
     def apply(
         self, columns: Columns, window: Window
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-        """Apply n readings. Returns (outcome uint8[n], counts int64[days + 1, OUTCOMES])."""
+        """Apply n readings. Returns (outcome uint8[n], counters int64[days + 1, COUNTERS])."""
         n = len(columns.meter)
         self._make_room(columns)
         applied = _Applied(
             columns, window, np.empty(n, np.uint8), np.empty(n, np.uint16),
             np.empty(n, np.int32), np.empty(n, np.int32),
         )  # fmt: skip
-        by_day = np.zeros((self.days + 1, OUTCOMES), np.int64)
+        by_day = np.zeros((self.days + 1, COUNTERS), np.int64)
         self.kernel.apply_readings(
             columns.meter, columns.slot, columns.wh, columns.rank,
             self.first_meter, self.entries, self.table_of_row, self.cells,

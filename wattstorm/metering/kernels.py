@@ -21,6 +21,8 @@ from wattstorm.metering.checks import (
     MANTISSA_SHIFT,
     NO_CLASS,
     PRODUCER_SHIFT,
+    WH_ACCEPTED,
+    WH_REPLACED,
     Outcome,
 )
 
@@ -41,6 +43,7 @@ _UNKNOWN, _FUTURE, _TOO_OLD = (
 _NEGATIVE, _TOO_HIGH, _STATE_LOST = (
     int(Outcome.NEGATIVE), int(Outcome.TOO_HIGH), int(Outcome.STATE_LOST),
 )  # fmt: skip
+_WH_ACCEPTED, _WH_REPLACED = WH_ACCEPTED, WH_REPLACED
 _CLASS_MASK = _NO_CLASS = np.uint32(NO_CLASS)  # all its bits are ones
 _PRODUCER, _EXPONENT, _MANTISSA = (
     np.uint32(PRODUCER_SHIFT), np.uint32(EXPONENT_SHIFT), np.uint32(MANTISSA_SHIFT),
@@ -101,8 +104,8 @@ def apply_readings(  # type: ignore[no-untyped-def]
     FUTURE; accepted ones in slots < late_before raise their slot's revision.
     sum_wh, sum_n: int64[rows, classes]; revisions: int64[rows]; changed: uint8[rows].
     Out: outcome uint8[n]; old_cell uint16[n], old_wh and old_rank int32[n] for
-    `undo_readings`; by_day int64[days + 1, OUTCOMES], the last row for readings
-    outside the open days.
+    `undo_readings`; by_day int64[days + 1, COUNTERS], the last row for readings
+    outside the ring.
     """
     n = len(meter)
     rows, size = cells.shape
@@ -171,6 +174,7 @@ def apply_readings(  # type: ignore[no-untyped-def]
                 changed[row] = 1
                 outcome[i] = _NEW
                 by_day[day, _NEW] += 1
+                by_day[day, _WH_ACCEPTED] += w
                 continue
             held_wh, held_rank = np.int64(cell) - 1, np.int32(BASE_RANK)
             if cell == BESIDE:
@@ -188,6 +192,8 @@ def apply_readings(  # type: ignore[no-untyped-def]
                 key = s * size + np.int64(m)
                 _store(cells, row, m, w, r, keys, beside_wh, beside_rank, key, used)
                 sum_wh[row, c] += w - held_wh
+                by_day[day, _WH_ACCEPTED] += w
+                by_day[day, _WH_REPLACED] += held_wh
                 revisions[row] += 1
                 changed[row] = 1
     return touched

@@ -19,6 +19,8 @@ from wattstorm.metering.checks import (
     MANTISSA_SHIFT,
     NO_CLASS,
     PRODUCER_SHIFT,
+    WH_ACCEPTED,
+    WH_REPLACED,
     Outcome,
 )
 from wattstorm.metering.kernels import BESIDE, EMPTY, PLAIN_MAX
@@ -76,6 +78,7 @@ def apply_readings(
     outcome[:], classes = _checks(
         (m, s, w), rows, inside, opens, entries, table_of_row, closed, future
     )
+    day = np.where(inside, (s - low) // per_day, len(by_day) - 1)
     for i in np.flatnonzero(outcome == Outcome.NEW):
         row, key = rows[i], int(s[i] * size + m[i])
         cell = old_cell[i] = cells[row, m[i]]
@@ -95,6 +98,8 @@ def apply_readings(
             old_wh[i], old_rank[i] = held
             revisions[row] += 1
         sum_wh[row, classes[i]] += w[i] - held[0]
+        by_day[day[i], WH_ACCEPTED] += w[i]
+        by_day[day[i], WH_REPLACED] += held[0]
         if r[i] == BASE_RANK and 0 <= w[i] <= PLAIN_MAX:
             cells[row, m[i]] = w[i] + 1
             continue
@@ -102,7 +107,6 @@ def apply_readings(
         used[0] += keys[at] == EMPTY
         keys[at], beside_wh[at], beside_rank[at] = key, w[i], r[i]
         cells[row, m[i]] = BESIDE
-    day = np.where(inside, (s - low) // per_day, len(by_day) - 1)
     np.add.at(by_day, (day, outcome), 1)
     return 0
 

@@ -18,7 +18,7 @@ from wattstorm.errors import SnapshotError
 from wattstorm.metering import block as blocks
 from wattstorm.metering.aggregates import SlotSums, class_of, classes_of
 from wattstorm.metering.block import Block, Columns
-from wattstorm.metering.checks import OUTCOMES, Outcome, join_entries, power_limit_wh
+from wattstorm.metering.checks import COUNTERS, OUTCOMES, Outcome, join_entries, power_limit_wh
 from wattstorm.metering.daystore import DayStore, Window
 from wattstorm.metering.slots import LocalCalendar, SlotGrid
 
@@ -70,7 +70,7 @@ class Rules:
 class Applied:
     """What became of one block's readings.
 
-    tally: int64[OUTCOMES]; by_day: the same by UTC day of the slot (`OUTSIDE`
+    tally: int64[OUTCOMES]; by_day: int64[COUNTERS] by UTC day of the slot (`OUTSIDE`
     for slots outside the open days); rejected: the readings refused, as blocks
     by reason, for the dead letters.
     """
@@ -129,7 +129,7 @@ class Partition:
             return _refused_whole(block, columns, Outcome.FUTURE)
         window = self._window(store, block.channel, arrived)
         outcome, days = store.apply(columns, window)
-        tally = days.sum(axis=0)
+        tally = days[:, :OUTCOMES].sum(axis=0)
         if tally[: Outcome.DOUBLE].any():
             accepted = outcome <= Outcome.CONFLICT_WON
             slots = columns.slot if columns.slot.size == 1 else columns.slot[accepted]
@@ -329,7 +329,9 @@ class Partition:
 def _refused_whole(block: Block, columns: Columns, outcome: Outcome) -> Applied:
     tally = np.zeros(OUTCOMES, np.int64)
     tally[outcome] = len(columns.meter)
-    return Applied(tally, {OUTSIDE: tally}, [(outcome, block)])
+    outside = np.zeros(COUNTERS, np.int64)
+    outside[outcome] = tally[outcome]
+    return Applied(tally, {OUTSIDE: outside}, [(outcome, block)])
 
 
 def _rejected(

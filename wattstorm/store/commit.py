@@ -23,6 +23,8 @@ _ACQUIRE, _TRY, _COMMIT = Script("acquire"), Script("try_block"), Script("commit
 _STAND_STILL = Script("stand_still")
 _RENEW = Script("renew")
 Counts = Mapping[str, int]
+COUNTERS_OUTLIVE_DAYS: Final = 31
+"""As many as `stream.open_days` may be."""
 KEEP_DEAD: Final = 10_000
 
 
@@ -49,8 +51,9 @@ class Fence:
 class PartitionStore:
     """One partition's fence and sums.
 
-    keep_dead: dead letters kept at most; expire_days: days that the counters of a
-    UTC day stay after they last changed, as results do (0: for ever).
+    keep_dead: dead letters kept at most; expire_days: days that results stay after they last
+    changed (0: for ever). The counters of a UTC day stay a month longer, as the results of a
+    day may change in another partition after it last changed in this one.
     """
 
     def __init__(
@@ -62,7 +65,8 @@ class PartitionStore:
         keep_dead: int = KEEP_DEAD,
         expire_days: int = 0,
     ) -> None:
-        self.day_lifetime_s = expire_days * 86_400
+        days = expire_days + COUNTERS_OUTLIVE_DAYS if expire_days else 0
+        self.day_lifetime_s = days * 86_400
         self.connection, self.partition, self.keep_dead = connection, partition, keep_dead
         self.keys = partition_keys(prefix, partition)
 
@@ -139,7 +143,7 @@ class PartitionStore:
         highest: int = -1,
         partials: Mapping[tuple[int, int], bytes] | None = None,
         audit: Counts | None = None,
-        by_day: Mapping[int, Counts] | None = None,
+        by_day: Mapping[tuple[int, int], Counts] | None = None,
         by_producer: Mapping[str, Counts] | None = None,
         dead: Sequence[DeadLetter] = (),
         poisoned: int = 0,
@@ -148,14 +152,14 @@ class PartitionStore:
         """Move the fence from `expected` to `position` and apply the rest with it.
 
         committed_bytes: bytes of the entries expected+1 … position; partials:
-        (channel, slot) → absolute sums; audit, by_day, by_producer: counts to
-        add; poisoned: a position that is passed unapplied (0: none); chain: that of the
-        entry at `position` as it was read. FencedOff, FenceMoved, or LogGap where the log
-        holds other entries by now: nothing was written. StoreUnreachable: it may have
-        been; `fence` tells.
+        (channel, slot) → absolute sums; audit, by_day ((UTC day, channel) →),
+        by_producer: counts to add, each to an int64; poisoned: a position that is passed
+        unapplied (0: none); chain: that of the entry at `position` as it was read.
+        FencedOff, FenceMoved, or LogGap where the log holds other entries by now:
+        nothing was written. StoreUnreachable: it may have been; `fence` tells.
         """
         days, names = by_day or {}, by_producer or {}
-        keys = [*self._keys(), *map(self.keys.audit_day, days)]
+        keys = [*self._keys(), *(self.keys.audit_day(*day) for day in days)]
         keys += map(self.keys.audit_producer, names)
         arguments: list[Argument] = [token, expected, position, committed_bytes, highest]
         arguments += [self.keep_dead, len(partials or {}), len(dead), len(days) + len(names)]
@@ -190,8 +194,8 @@ class PartitionStore:
     def audit(self) -> dict[str, int]:
         return self._counts(self.keys.audit)
 
-    def audit_day(self, utc_day: int) -> dict[str, int]:
-        return self._counts(self.keys.audit_day(utc_day))
+    def audit_day(self, utc_day: int, channel: int) -> dict[str, int]:
+        return self._counts(self.keys.audit_day(utc_day, channel))
 
     def audit_producer(self, name: str) -> dict[str, int]:
         return self._counts(self.keys.audit_producer(name))

@@ -27,8 +27,8 @@ class PartitionKeys:
     def producer(self, name: str) -> str:
         return f"{self.tag}:producer:{name}"
 
-    def audit_day(self, utc_day: int) -> str:
-        return f"{self.audit}:day:{utc_day}"
+    def audit_day(self, utc_day: int, channel: int) -> str:
+        return f"{self.audit}:day:{utc_day}:{channel}"
 
     def audit_producer(self, name: str) -> str:
         return f"{self.audit}:producer:{name}"

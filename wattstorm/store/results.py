@@ -185,7 +185,8 @@ class ResultStore:
         for utc_day in map(int, leaving):
             day = day_keys(self.prefix, utc_day)
             keys = [day.stamps]
-            keys += [partition_keys(self.prefix, p).audit_day(utc_day) for p in partitions]
+            of_partitions = [partition_keys(self.prefix, p) for p in partitions]
+            keys += [k.audit_day(utc_day, c) for k in of_partitions for c in Channel]
             keys += [day.curve(channel, label) for channel in Channel for label in labels]
             pipeline = redis.pipeline(transaction=False)
             for key in keys:
