@@ -35,6 +35,7 @@ from wattstorm.metering.aggregates import class_of, classes_of
 from wattstorm.metering.checks import ACCEPTED, Outcome
 from wattstorm.metering.register import Register
 from wattstorm.metering.slots import day_number
+from wattstorm.private_files import make_private, open_private
 
 if TYPE_CHECKING:
     from generator.deliveries import Beside
@@ -76,11 +77,12 @@ def entries(rows: Beside, delivered: npt.NDArray[np.int64] | int | None) -> pl.D
 
 def write(ledger: pl.DataFrame, directory: Path, day: date, partition: int) -> None:
     """The part of a day and a partition, before any of it is sent."""
-    directory.mkdir(parents=True, exist_ok=True)
+    make_private(make_private(directory.parent) / directory.name)
     path = directory / f"{day}-p{partition:05}.parquet"
     if ledger.height:
         beside = path.with_suffix(".new")
-        ledger.write_parquet(beside)
+        with open_private(beside) as file:
+            ledger.write_parquet(file)
         beside.replace(path)
 
 

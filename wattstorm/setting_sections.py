@@ -54,6 +54,11 @@ class Store:
     timeout_s: float = setting(
         5.0, "how long one call may wait for the store's answer", low=0.05, high=3600
     )
+    on_eviction: str = setting(
+        "refuse",
+        "a store that evicts keys when its memory is full: do not run on it, or only warn",
+        choices=("refuse", "warn"),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

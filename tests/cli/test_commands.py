@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import signal
+import stat
 import time
 from datetime import date
 from pathlib import Path
@@ -58,6 +59,36 @@ def test_status_config_register_and_dead_speak_json(sampled: Wattstorm) -> None:
 def test_doctor_is_content_with_this_machine(sampled: Wattstorm) -> None:
     findings = sampled.json("doctor")
     assert not [finding for finding in findings if finding["state"] == "fault"]
+
+
+def test_doctor_finds_nothing_in_the_directory_that_it_has_made(wattstorm: Wattstorm) -> None:
+    """It is private from the start."""
+    findings = {f["check"]: f for f in wattstorm.json("doctor")}
+    assert findings["data directory"]["state"] == "ok"
+    assert stat.S_IMODE((wattstorm.directory / "data").stat().st_mode) == 0o700
+
+
+def test_ids_and_readings_are_private_in_a_directory_that_is_open(wattstorm: Wattstorm) -> None:
+    """An administrator's: register, snapshots, store and ledgers say so of themselves."""
+    data = wattstorm.directory / "data"
+    data.mkdir()
+    data.chmod(0o755)
+    wattstorm("register", "build", REGISTER)
+    file = wattstorm.directory / "a.csv"
+    file.write_text("meter,time,kwh\n21000010006414,2013-06-01T00:00:00+10:00,0.100\n")
+    wattstorm("ingest", file)
+    wattstorm("run", "--drain", "--workers", 1)
+    kinds = {path.suffix for path in data.rglob("*") if path.is_file()}
+    assert {".snap", ".npy", ".json"} <= kinds
+    shown = [
+        str(path.relative_to(data)) for path in data.rglob("*")
+        if path.stat().st_mode & 0o077 and not path.is_relative_to(data / "store")
+    ]  # fmt: skip
+    assert shown == []
+    next(data.glob("register/*/ids.npy")).chmod(0o644)
+    directory = {f["check"]: f for f in wattstorm.json("doctor")}["data directory"]
+    assert directory["state"] == "warning"
+    assert "chmod -R go-rwx" in directory["remedy"]
 
 
 def test_doctor_names_the_remedy_of_a_fault(wattstorm: Wattstorm) -> None:

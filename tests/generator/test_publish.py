@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -140,4 +141,6 @@ def test_the_engine_counts_and_sums_what_the_ledger_foretells(
         counts = audit(stream, connection)
     assert_conserved(counts)
     assert_true(stream, job, counts)
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "ledger").iterdir()}
+    assert modes == {0o600}
     assert {"too_old", "too_high", "corrected", "double"} <= counts.keys()

@@ -54,6 +54,16 @@ def test_a_store_that_could_lose_readings_is_warned_of(
     assert "set appendonly yes" in said
 
 
+@pytest.mark.parametrize(("seconds", "way"), [(300, "behind"), (-300, "ahead of")])
+def test_a_store_with_another_time_is_warned_of(
+    store_url: str, connect: Connect, seconds: int, way: str
+) -> None:
+    """Its clock says when readings arrive: behind, it makes the live ones future, for good."""
+    (said,) = connect(store_url).check(lambda: time.time() + seconds).warnings
+    assert f"the store's clock is 300 s {way} this machine's" in said
+    assert connect(store_url).check(lambda: time.time() + 30).warnings == ()
+
+
 @pytest.mark.parametrize("database", ["", "?db=3"])
 def test_open_connection_goes_to_the_store_that_is_set(store_url: str, database: str) -> None:
     """store.url with whatever redis-py reads in it."""

@@ -227,6 +227,20 @@ def test_what_cannot_work_is_said_before_a_worker_starts(town: Town, tmp_path: P
         Engine(finer, town.url).run(drain=True)
 
 
+def test_a_store_that_evicts_is_not_run_on_unless_it_is_meant(tmp_path: Path) -> None:
+    """It would drop the log, or producers' numbers, in silence; value, limit, remedy."""
+    with TestServer(tmp_path / "r", maxmemory="64mb", maxmemory_policy="volatile-lru") as server:
+        town = a_town(tmp_path, server.url, 100, 25)
+        message = r"drops keys at 67,108,864 bytes .*volatile-lru.*store\.on_eviction"
+        with pytest.raises(UsageError, match=message):
+            Engine(town.settings, town.url, workers=1).run(drain=True)
+        with town.connect() as connection, pytest.raises(UsageError, match="noeviction"):
+            Watch(connection, town.settings, town.register).meet()
+        town.options["store.on_eviction"] = "warn"
+        with town.connect() as connection:
+            Watch(connection, town.settings, town.register).introduce()
+
+
 def test_a_producer_with_an_old_register_leaves_the_stores_card_as_it_is(
     town: Town, tmp_path: Path
 ) -> None:

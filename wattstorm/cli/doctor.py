@@ -120,11 +120,24 @@ def _directory(settings: Settings) -> Iterator[Finding]:
     if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
         remedy = f"chown it to you, or set data.directory: --data DIR ({mode:04o} now)"
         yield Finding("data directory", "fault", f"{directory} cannot be written", remedy)
-    elif mode & 0o077:
-        remedy = f"chmod 700 {directory}"
-        yield Finding("data directory", "warning", f"{directory} is open to others", remedy)
-    else:
+    elif not mode & 0o077:
         yield Finding("data directory", "ok", f"{directory}, {mode:04o}")
+    elif mode & 0o022:
+        what = f"others may write in {directory} ({mode:04o})"
+        yield Finding("data directory", "warning", what, f"chmod go-w {directory}")
+    elif opened := [path for path in _readings_in(directory) if path.stat().st_mode & 0o077]:
+        yield Finding(
+            "data directory", "warning", f"{opened[0]} is open to others",
+            f"chmod -R go-rwx {directory}: ids of meters and readings are in it",
+        )  # fmt: skip
+    else:
+        yield Finding("data directory", "ok", f"{directory}, {mode:04o}, what is in it is private")
+
+
+def _readings_in(directory: Path) -> Iterator[Path]:
+    """What holds ids or readings: snapshots, the register's arrays, ledgers."""
+    for pattern in ("state/*/*.snap", "register/*/*.npy", "ledger/*.parquet", "ledger/*/*.parquet"):
+        yield from directory.glob(pattern)
 
 
 def _register(settings: Settings) -> Iterator[Finding]:

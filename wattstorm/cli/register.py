@@ -12,6 +12,7 @@ from wattstorm.cli.common import open_register, register_directory, say, setting
 from wattstorm.cli.output import print_json, table
 from wattstorm.metering.register import Register
 from wattstorm.metering.slots import day_number
+from wattstorm.private_files import make_private
 
 app = typer.Typer(help="Who the meters are.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -42,7 +43,7 @@ def build(
     refused is named, and the register stays as it was.
     """
     directory = register_directory(settings_of(context))
-    directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(directory.parent)
     register = Register.build(files, directory, partition_size=partition_size, tariffs=tariff)
     say(
         f"register version {register.version}: {register.count:,} meters, "

@@ -36,6 +36,7 @@ class Watch:
         self.workers_key = store_keys(prefix).workers
         self.card = card_of(settings, register)
         self._hopeful_at = time.monotonic()
+        self._may_evict = settings.store.on_eviction == "warn"
 
     def drained(self) -> bool:
         """Every fence stands at its log's end, and nothing waits to be published.
@@ -78,13 +79,21 @@ class Watch:
         Only a store that has none is given one, if its user may: the engine's register may be
         newer than the one here.
         """
-        if held := self.results.meta():
-            self._compare(held)
+        held = self.results.meta()
+        self._compare(held)
+        if held:
             return
         with suppress(StoreRefused):
             self.results.write_meta(self.card)
 
     def _compare(self, held: Mapping[str, str]) -> None:
+        info = self.connection.info
+        if info.evicts and not self._may_evict:
+            raise UsageError(
+                f"the store drops keys at {info.maxmemory:,} bytes (maxmemory-policy "
+                f"{info.policy}): readings and sums would vanish in silence",
+                "set its maxmemory-policy to noeviction; or store.on_eviction to warn",
+            )
         for name in _FIXED:
             if held.get(name, self.card[name]) != self.card[name]:
                 raise UsageError(

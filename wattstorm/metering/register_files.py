@@ -28,6 +28,7 @@ import numpy.typing as npt
 from wattstorm.errors import RegisterError
 from wattstorm.metering.idindex import places_for
 from wattstorm.metering.register_arrays import DTYPES, MAX_CODES, Arrays
+from wattstorm.private_files import make_private, open_private
 
 SCHEMA: Final = 1
 CARD: Final = "card.json"
@@ -43,8 +44,8 @@ Card = dict[str, Any]
 def building(directory: Path) -> Iterator[None]:
     """Hold the directory for one build; another one at the same time is refused."""
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        make_private(directory)
+        lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise _unwritable(directory, error) from error
     try:
@@ -122,7 +123,7 @@ def write(directory: Path, card: Card, arrays: Arrays, known: tuple[Card, Arrays
     name = f"version-{card['version']:06d}"
     try:
         beside = directory / f".building-{name}"
-        beside.mkdir()
+        beside.mkdir(mode=0o700)
         files = {
             field: _put(directory, beside / f"{field}.npy", getattr(arrays, field), field, known)
             for field in DTYPES
@@ -135,7 +136,7 @@ def write(directory: Path, card: Card, arrays: Arrays, known: tuple[Card, Arrays
         whole["checksum"] = _card_checksum(whole)
         text = json.dumps(whole, indent=1, ensure_ascii=False)
         fresh = directory / f".{CARD}"
-        with fresh.open("w", encoding="utf-8") as file:
+        with open_private(fresh, "w", encoding="utf-8") as file:
             file.write(text + "\n")
             file.flush()
             os.fsync(file.fileno())
@@ -165,11 +166,12 @@ def _put(
     if known and getattr(known[1], field) is array:
         try:
             os.link(directory / known[0]["data"] / path.name, path)
+            path.chmod(0o600)
             shared: dict[str, Any] = known[0]["files"][field]
             return shared
         except OSError:
             pass  # a file system without links: write it once more
-    with path.open("wb") as file:
+    with open_private(path) as file:
         np.save(file, array.astype(DTYPES[field], copy=False), allow_pickle=False)
         file.flush()
         os.fsync(file.fileno())

@@ -16,7 +16,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import redis
@@ -41,6 +41,8 @@ from wattstorm.store.passwords import PasswordFile
 from wattstorm.store.server import EmbeddedServer
 
 T = TypeVar("T")
+CLOCKS_S = 60.0
+"""Difference of two machines' clocks that is told of."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,11 @@ class StoreInfo:
     @property
     def product(self) -> str:
         return f"{self.name} {'.'.join(map(str, self.version))}"
+
+    @property
+    def evicts(self) -> bool:
+        """Whether it drops keys when its memory is full."""
+        return self.policy != "noeviction" and self.maxmemory > 0
 
     @property
     def has_waitaof(self) -> bool:
@@ -144,13 +151,15 @@ class Connection:
             self._drop_idle()
             raise
 
-    def check(self) -> StoreInfo:
-        """Ask the store who it is; StoreTooOld below the minimum."""
+    def check(self, clock: Callable[[], float] = time.time) -> StoreInfo:
+        """Ask the store who it is; StoreTooOld below the minimum. `clock`: this machine's, in s."""
         # In one word: by that name redis-py knows no parser, and hands over the text as it is.
         text = self.run(
             "ask the store for its version", lambda: self.redis.execute_command("INFO default")
         )
-        self._info = parse_info(bytes(text).decode("utf-8", "replace"))
+        info = parse_info(bytes(text).decode("utf-8", "replace"))
+        ahead_s = self.server_time_us() / 1e6 - clock()
+        self._info = replace(info, warnings=(*info.warnings, *_clock_warnings(ahead_s)))
         return self._info
 
     @property
@@ -279,6 +288,16 @@ def _warnings(info: StoreInfo) -> Iterator[str]:
         yield "the store keeps no append-only file, a restart loses data; set appendonly yes"
     if info.replica:
         yield "the store is a replica and takes no writes; set store.url to its primary"
+
+
+def _clock_warnings(ahead_s: float) -> Iterator[str]:
+    if abs(ahead_s) <= CLOCKS_S:
+        return
+    way = "ahead of" if ahead_s > 0 else "behind"
+    yield (
+        f"the store's clock is {abs(ahead_s):,.0f} s {way} this machine's, and readings arrive by "
+        "the store's: live ones may be refused as future; set both by NTP"
+    )
 
 
 def _version(text: str) -> tuple[int, ...]:

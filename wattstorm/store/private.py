@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from wattstorm.errors import StoreRefused, UsageError
+from wattstorm.private_files import make_private
 
 # sockaddr_un holds 108 bytes on Linux, 104 on macOS, the final zero included.
 LONGEST_SOCKET_PATH = 100
@@ -18,8 +19,7 @@ SOCKET = "store.sock"
 def private_directory(path: Path, setting: str = "") -> Path:
     """`path` as a directory of mode 0700 owned by this user, created if it is not there."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.mkdir(mode=0o700, exist_ok=True)
+        make_private(make_private(path.parent) / path.name)
         found = path.lstat()
     except OSError as error:
         remedy = f"set {setting} to a directory that you may write" if setting else ""

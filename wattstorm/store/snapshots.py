@@ -20,12 +20,13 @@ import struct
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import IO, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from wattstorm.errors import SnapshotError
+from wattstorm.private_files import make_private, open_private
 
 SCHEMA: Final = 1
 _MAGIC: Final = b"WSNAPSHT"
@@ -65,10 +66,10 @@ class SnapshotDir:
         it says no (the partition has another owner) nothing is kept: None.
         """
         path = self._path(int(header["position"]))
-        self.directory.mkdir(parents=True, exist_ok=True)
+        make_private(make_private(self.directory.parent) / self.directory.name)
         draft = path.with_suffix(f".{os.getpid()}.draft")
         try:
-            with draft.open("wb") as file:
+            with open_private(draft) as file:
                 _write(file, arrays, header)
                 file.flush()
                 os.fsync(file.fileno())
@@ -153,7 +154,7 @@ class SnapshotDir:
 
 
 def _write(
-    file: BinaryIO, arrays: Mapping[str, npt.NDArray[Any]], header: Mapping[str, Any]
+    file: IO[bytes], arrays: Mapping[str, npt.NDArray[Any]], header: Mapping[str, Any]
 ) -> None:
     listed: list[dict[str, Any]] = []
     raw: list[npt.NDArray[Any]] = []
@@ -178,7 +179,7 @@ def _write(
         file.write(bytes(-bits.nbytes % _ALIGN))
 
 
-def _read(file: BinaryIO, size: int) -> tuple[Arrays, dict[str, Any]]:
+def _read(file: IO[bytes], size: int) -> tuple[Arrays, dict[str, Any]]:
     start = file.read(_START.size)
     if len(start) < _START.size:
         raise SnapshotError(f"{size} bytes are no snapshot")
@@ -199,7 +200,7 @@ def _read(file: BinaryIO, size: int) -> tuple[Arrays, dict[str, Any]]:
     ]
 
 
-def _array(file: BinaryIO, size: int, base: int, entry: dict[str, Any]) -> npt.NDArray[Any]:
+def _array(file: IO[bytes], size: int, base: int, entry: dict[str, Any]) -> npt.NDArray[Any]:
     begin = base + entry["at"]
     if begin + entry["bytes"] > size:
         raise SnapshotError(f"it is cut off: {size} bytes, array {entry['name']} ends after them")
