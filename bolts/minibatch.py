@@ -64,6 +64,7 @@ from wattstorm.settings import Settings
 from wattstorm.shipped import check_code
 from wattstorm.store.commit import Fence, PartitionStore
 from wattstorm.store.connection import connected
+from wattstorm.store.deadletters import share_of
 from wattstorm.store.log import Entry, Log
 from wattstorm.store.snapshots import SnapshotDir
 from wattstorm.store.workers import Presence
@@ -246,6 +247,10 @@ class MinibatchBolt(CheckedEmits, Bolt):
         return PartitionStore(
             self.connection, self.settings.store.prefix, partition,
             keep_dead=self.settings.dead_letters.keep,
+            keep_dead_bytes=share_of(
+                self.settings.dead_letters.keep_mb, self.register.partitions,
+                self.connection.info.maxmemory,
+            ),
             expire_days=self.settings.results.expire_days,
         )  # fmt: skip
 

@@ -205,10 +205,60 @@ def test_dead_letters_are_bounded_and_those_dropped_are_counted(
         store.commit(token, i, i + 1, committed_bytes=1, dead=dead)
     letters = list(DeadLetters(connection, "w").list(0))
     assert len(letters) == min(keep, 12) == DeadLetters(connection, "w").count(0)
-    audit = store.audit()
-    assert audit["dead"] == 12
-    assert audit.get("dead_dropped", 0) == 12 - len(letters)
+    assert store.audit()["dead"] == 12
+    account = DeadLetters(connection, "w").account([0])
+    assert account.dropped == 12 - len(letters)
+    assert account.dropped_readings == 3 * account.dropped
     assert [x.data for x in letters[-2:]] == ([b"1", b"2"] if keep else [])
+
+
+def test_dead_letters_are_bounded_in_bytes(connection: Connection) -> None:
+    """The newest stay; one above the bound is dropped alone; all that is dropped is counted."""
+    store = PartitionStore(connection, "w", 0, keep_dead_bytes=10_000)
+    letters = DeadLetters(connection, "w")
+    token = store.acquire(1).token
+    sent = 0
+
+    def commit(*sizes: int) -> None:
+        nonlocal sent
+        position = store.fence().position
+        dead = [DeadLetter("magic", sent + i, 2, b"x" * size) for i, size in enumerate(sizes)]
+        sent += len(sizes)
+        store.commit(token, position, position + 1, committed_bytes=1, dead=dead)
+        held = list(letters.list(0))
+        account = letters.account([0])
+        assert account.held == len(held) == letters.count(0)
+        assert account.held_bytes == sum(len(letter.data) + 200 for letter in held) <= 10_000
+        assert account.dropped == sent - len(held)
+        assert account.dropped_readings == 2 * account.dropped
+
+    def positions() -> list[int]:
+        return [letter.position for letter in letters.list(0)]
+
+    commit(3_000, 3_000)
+    commit(20_000)
+    assert positions() == [0, 1]
+    commit(1_000, 20_000, 3_000)
+    assert positions() == [1, 3, 5]
+    commit(6_000, 5_000, 4_000)
+    assert positions() == [7, 8]
+    commit(9_700)
+    assert positions() == [9]
+    assert letters.account([0]).dropped_bytes == 2 * 20_200 + 3 * 3_200 + 1_200 + 16_000 - 400
+
+
+def test_a_store_whose_dead_letters_have_no_account_gets_one(connection: Connection) -> None:
+    """It was written before letters were bounded in bytes."""
+    store = PartitionStore(connection, "w", 0, keep_dead_bytes=10_000)
+    token = store.acquire(1).token
+    for position in range(3):
+        dead = [DeadLetter("magic", position, 1, b"x" * 4_000)]
+        store.commit(token, position, position + 1, committed_bytes=1, dead=dead)
+        connection.redis.delete(store.keys.dead_account)
+    letters = DeadLetters(connection, "w")
+    store.commit(token, 3, 4, committed_bytes=1, dead=[DeadLetter("magic", 3, 1, b"x" * 4_000)])
+    assert [letter.position for letter in letters.list(0)] == [2, 3]
+    assert letters.account([0]).held_bytes == 8_400
 
 
 def test_a_commit_of_thousands_of_slots_passes_luas_limits(connection: Connection) -> None:

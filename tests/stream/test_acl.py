@@ -83,7 +83,7 @@ def test_the_engine_a_producer_and_a_reader_do_their_work(
         client = Town(tmp_path, url.replace("engine", user), town.register, town.options)
         with Results.open(client.settings) as results:
             assert results.national().total_wh > 0
-            assert results.health().dead_letters == 0
+            assert results.health().dead_letters == 1
             assert results.lag()
             assert results.conservation().holds
     with of(server, "auditor") as connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -43,12 +44,19 @@ def dead(
                 for letter in store.list(p, max(0, limit - len(letters)))
             ]  # fmt: skip
         account = results.conservation()
-        dropped = results.audit().get("dead_dropped", 0)
+        bounds = results.dead_letters()
     counts = dict(account.rejected)
     if account.refused_blocks:
         counts["refused_blocks"] = account.refused_blocks
     if as_json:
-        print_json({"counts": counts, "dropped": dropped, "letters": letters[:limit]})
+        print_json(
+            {
+                "counts": counts,
+                "dropped": bounds.dropped,
+                "account": asdict(bounds),
+                "letters": letters[:limit],
+            }
+        )
         return
     if not counts:
         print("nothing was refused")
@@ -57,5 +65,8 @@ def dead(
     print()
     rows = [tuple(letter.values()) for letter in letters[:limit]]
     print(table(("reason", "where", ">readings", "what"), rows))
-    if dropped:
-        print(f"{dropped:,} older letters fell out at the bound (dead_letters.keep)")
+    if bounds.dropped:
+        print(
+            f"{bounds.dropped:,} more letters, with {bounds.dropped_readings:,} readings, fell out "
+            "at the bound (dead_letters.keep, keep_mb)"
+        )

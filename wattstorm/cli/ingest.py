@@ -23,6 +23,7 @@ from wattstorm.metering.meter_files import Wanted, read_files
 from wattstorm.metering.register import Register
 from wattstorm.metering.slots import SlotGrid, load_zone
 from wattstorm.settings import Settings
+from wattstorm.store.deadletters import share_of
 from wattstorm.store.intake import Intake
 from wattstorm.store.log import Log
 from wattstorm.store.producer import Producer
@@ -109,7 +110,13 @@ def send(
     ):  # fmt: skip
         loading = Loading(
             register, SlotGrid(settings.stream.slot_minutes), producer,
-            Intake(store.connection, prefix, keep=settings.dead_letters.keep),
+            Intake(
+                store.connection, prefix, keep=settings.dead_letters.keep,
+                bytes_=share_of(
+                    settings.dead_letters.keep_mb, register.partitions,
+                    store.connection.info.maxmemory,
+                ),
+            ),
             files, channel, block,
         )  # fmt: skip
         task = progress.add_task("reading", total=rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -78,7 +79,7 @@ def gather(results: Results, seconds: float) -> dict[str, Any]:
         ],
         "conservation": results.conservation().as_dict(),
         "conservation_line": results.conservation().line(),
-        "dead_letters": {"held": health.dead_letters, "dropped": audit.get("dead_dropped", 0)},
+        "dead_letters": asdict(results.dead_letters()),
         "workers": list(health.workers),
     }  # fmt: skip
 
@@ -100,7 +101,11 @@ def _print(found: dict[str, Any]) -> None:
     out.print(f"batches    {found['batches']:,} with {found['blocks']:,} blocks")
     out.print(f"readings   {found['conservation_line']}", soft_wrap=True)
     dead = found["dead_letters"]
-    out.print(f"refused    {dead['held']:,} letters held, {dead['dropped']:,} dropped at the bound")
+    out.print(
+        f"refused    {dead['held']:,} letters held, {dead['dropped']:,} dropped at the bound "
+        f"({dead['dropped_readings']:,} readings)",
+        soft_wrap=True,
+    )
     if found["workers"]:
         every = (
             "worker",

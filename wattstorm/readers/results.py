@@ -35,10 +35,9 @@ from wattstorm.readers.accounts import Conservation, Health, PartitionLag
 from wattstorm.readers.curve import Curve
 from wattstorm.setting_values import closest
 from wattstorm.settings import Settings
-from wattstorm.store.commit import PartitionStore
 from wattstorm.store.connection import Connection, open_connection
 from wattstorm.store.daycounters import NAMES, DayCounters
-from wattstorm.store.deadletters import DeadLetters
+from wattstorm.store.deadletters import DeadAccount, DeadLetters
 from wattstorm.store.intake import Intake
 from wattstorm.store.log import Log
 from wattstorm.store.results import ResultStore
@@ -167,12 +166,17 @@ class Results:
 
     def lag(self) -> list[PartitionLag]:
         """How far each partition's sums are behind its log."""
-        prefix = self.settings.store.prefix
-        out = []
-        for p, head in zip(self.partitions, self._log.statuses(self.partitions), strict=True):
-            fence = PartitionStore(self.connection, prefix, p).fence().position
-            out.append(PartitionLag(p, head.tail, fence, max(0, head.appended - head.committed)))
-        return out
+        heads = self._log.statuses(self.partitions)
+        fences = self._store.fences(self.partitions).stamp.tolist()
+        return [
+            PartitionLag(p, head.tail, fence, max(0, head.appended - head.committed))
+            for p, head, fence in zip(self.partitions, heads, fences, strict=True)
+        ]
+
+    def dead_letters(self) -> DeadAccount:
+        """What is held of all that was refused, by the stream and by ingest, and what fell
+        out at the bound."""
+        return self._dead.account(self.partitions) + self._intake.account()
 
     def health(self) -> Health:
         info = self.connection.check()
@@ -180,7 +184,7 @@ class Results:
             info.product, info.aof, info.warnings,
             tuple(heartbeats(self.connection, self.settings.store.prefix)),
             sum(lag.waiting_blocks for lag in self.lag()),
-            sum(self._dead.count(p) for p in self.partitions),
+            self.dead_letters().held,
         )  # fmt: skip
 
     @property

@@ -19,13 +19,14 @@ from wattstorm.store.keys import partition_keys, slot_member
 from wattstorm.store.log import PRODUCER_LIFETIME_S
 from wattstorm.store.scripts import Argument, Script
 
-_ACQUIRE, _TRY, _COMMIT = Script("acquire"), Script("try_block"), Script("commit")
+_ACQUIRE, _TRY, _COMMIT = Script("acquire"), Script("try_block"), Script("commit", "set_aside")
 _STAND_STILL = Script("stand_still")
 _RENEW = Script("renew")
 Counts = Mapping[str, int]
 COUNTERS_OUTLIVE_DAYS: Final = 31
 """As many as `stream.open_days` may be."""
 KEEP_DEAD: Final = 10_000
+KEEP_DEAD_BYTES: Final = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +52,9 @@ class Fence:
 class PartitionStore:
     """One partition's fence and sums.
 
-    keep_dead: dead letters kept at most; expire_days: days that results stay after they last
-    changed (0: for ever). The counters of a UTC day stay a month longer, as the results of a
-    day may change in another partition after it last changed in this one.
+    keep_dead, keep_dead_bytes: dead letters kept at most; expire_days: days that results stay
+    after they last changed (0: for ever). The counters of a UTC day stay a month longer, as
+    the results of a day may change in another partition after it last changed in this one.
     """
 
     def __init__(
@@ -63,11 +64,13 @@ class PartitionStore:
         partition: int,
         *,
         keep_dead: int = KEEP_DEAD,
+        keep_dead_bytes: int = KEEP_DEAD_BYTES,
         expire_days: int = 0,
     ) -> None:
         days = expire_days + COUNTERS_OUTLIVE_DAYS if expire_days else 0
         self.day_lifetime_s = days * 86_400
-        self.connection, self.partition, self.keep_dead = connection, partition, keep_dead
+        self.connection, self.partition = connection, partition
+        self.keep_dead = f"{keep_dead} {keep_dead_bytes}"
         self.keys = partition_keys(prefix, partition)
 
     def acquire(self, birth_us: int) -> Fence:
@@ -189,7 +192,17 @@ class PartitionStore:
 
     def _keys(self) -> list[str]:
         k = self.keys
-        return [k.fence, k.partials, k.dirty, k.audit, k.head, k.dead, k.poison, k.log]
+        return [
+            k.fence,
+            k.partials,
+            k.dirty,
+            k.audit,
+            k.head,
+            k.dead,
+            k.poison,
+            k.log,
+            k.dead_account,
+        ]
 
     def audit(self) -> dict[str, int]:
         return self._counts(self.keys.audit)

@@ -1,13 +1,13 @@
 """Dead letters: what was refused, with its reason, its place and its raw bytes.
 
-They are written by the commit, in the same script as the fence, and bounded;
-those that fell out at the bound are counted in the audit as `dead_dropped`.
+They are written by the commit, in the same script as the fence, and bounded in
+number and bytes; what fell out at the bound is counted (`account`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from wattstorm.store.connection import Connection
@@ -29,18 +29,53 @@ class DeadLetter:
     what: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class DeadAccount:
+    """Letters held, the bytes that they take, and what fell out at the bound: letters, the
+    readings in them (those of blocks that could not be decoded are not known), bytes."""
+
+    held: int = 0
+    held_bytes: int = 0
+    dropped: int = 0
+    dropped_readings: int = 0
+    dropped_bytes: int = 0
+
+    def __add__(self, other: DeadAccount) -> DeadAccount:
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return DeadAccount(*(mine + its for mine, its in pairs))
+
+
+def share_of(keep_mb: int, partitions: int, maxmemory: int = 0) -> int:
+    """Bytes for the letters of one partition, or of all ingests, where all together may take
+    keep_mb MB, and no more than an eighth of the store's memory if that has a limit.
+
+    >>> share_of(256, 63) == 4 << 20, share_of(256, 63, maxmemory=1 << 30) == 2 << 20
+    (True, True)
+    """
+    whole = keep_mb << 20
+    return (min(whole, maxmemory // 8) if maxmemory else whole) // (partitions + 1)
+
+
 class DeadLetters:
-    """The read side, a partition at a time."""
+    """The read side."""
 
     def __init__(self, connection: Connection, prefix: str) -> None:
         self.connection, self.prefix = connection, prefix
 
     def count(self, partition: int) -> int:
         """Letters held now."""
-        key = partition_keys(self.prefix, partition).dead
-        return int(
-            self.connection.run("count dead letters", lambda: self.connection.redis.xlen(key))
-        )
+        return self.account([partition]).held
+
+    def account(self, partitions: Sequence[int]) -> DeadAccount:
+        """Of these partitions together."""
+        pipeline = self.connection.redis.pipeline(transaction=False)
+        for p in partitions:
+            keys = partition_keys(self.prefix, p)
+            pipeline.xlen(keys.dead)
+            pipeline.hmget(keys.dead_account, _ACCOUNT)
+        found = self.connection.run("count dead letters", pipeline.execute)
+        counts = [[int(n or 0) for n in account] for account in found[1::2]]
+        return DeadAccount(sum(found[::2]), *(sum(column) for column in zip(*counts, strict=True)))
 
     def list(self, partition: int, limit: int | None = None) -> Iterator[DeadLetter]:
         """Oldest first, read a few hundred at a time."""
@@ -72,3 +107,6 @@ def _letter(fields: dict[bytes, bytes]) -> DeadLetter:
         fields[b"b"],
         fields[b"what"].decode("utf-8", "replace"),
     )
+
+
+_ACCOUNT = ("bytes", "dropped", "dropped_readings", "dropped_bytes")

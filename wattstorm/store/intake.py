@@ -1,16 +1,23 @@
 """What was refused before the log: rows that make no reading, with their raw text.
 
-Counters of all ingests together, and a bounded stream of the newest refused rows.
+Counters of all ingests together, and a bounded stream of the newest refused rows:
+bounded in number, and in bytes, since what is long of a row is cut.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from wattstorm.store.connection import Connection
+from wattstorm.store.deadletters import DeadAccount
 from wattstorm.store.keys import store_keys
+
+TEXT_BYTES: Final = 400
+"""What is kept of a row's place, of its cells and of what is wrong with it, each."""
+ROW_BYTES: Final = 3 * TEXT_BYTES + 200
+"""What a refused row takes in the store, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +31,13 @@ class RefusedRow:
 
 
 class Intake:
-    """`keep`: refused rows kept at most; those that fell out stay counted."""
+    """keep: refused rows kept at most, and never more than `bytes_` may hold; those that
+    fell out stay counted."""
 
-    def __init__(self, connection: Connection, prefix: str, *, keep: int = 10_000) -> None:
-        self.connection, self.keep = connection, keep
+    def __init__(
+        self, connection: Connection, prefix: str, *, keep: int = 10_000, bytes_: int = 16 << 20
+    ) -> None:
+        self.connection, self.keep = connection, min(keep, bytes_ // ROW_BYTES)
         self.key = store_keys(prefix).ingest
         self.dead = f"{self.key}:dead"
 
@@ -39,8 +49,8 @@ class Intake:
             pipeline.hincrby(self.key, reason, count)
         for row in rows[-self.keep :] if self.keep else ():
             fields: Any = {
-                "reason": row.reason, "position": row.place, "count": 1,
-                "b": row.raw, "what": row.what,
+                "reason": row.reason, "position": _cut(row.place, end=True), "count": 1,
+                "b": _cut(row.raw), "what": _cut(row.what),
             }  # fmt: skip
             pipeline.xadd(self.dead, fields, maxlen=self.keep, approximate=False)
         self.connection.run("count what was ingested", pipeline.execute)
@@ -51,6 +61,15 @@ class Intake:
             "read the ingest counters", lambda: self.connection.redis.hgetall(self.key)
         )
         return {name.decode(): int(n) for name, n in found.items()}
+
+    def account(self) -> DeadAccount:
+        """Rows held, and how many fell out at the bound."""
+        held: Any = self.connection.run(
+            "count refused rows", lambda: self.connection.redis.xlen(self.dead)
+        )
+        refused = sum(n for name, n in self.counts().items() if name != "received")
+        dropped = max(0, refused - held)
+        return DeadAccount(held, dropped=dropped, dropped_readings=dropped)
 
     def list(self, limit: int) -> list[RefusedRow]:
         """The newest refused rows, newest first."""
@@ -64,3 +83,13 @@ class Intake:
 
 
 _FIELDS = (b"reason", b"position", b"b", b"what")
+
+
+def _cut(text: str, *, end: bool = False) -> str:
+    """At most TEXT_BYTES of it: its beginning, or its end."""
+    encoded = text.encode("utf-8", "replace")
+    if len(encoded) <= TEXT_BYTES:
+        return text
+    part = encoded[3 - TEXT_BYTES :] if end else encoded[: TEXT_BYTES - 3]
+    kept = part.decode("utf-8", "ignore")
+    return f"…{kept}" if end else f"{kept}…"

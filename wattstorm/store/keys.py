@@ -22,6 +22,7 @@ class PartitionKeys:
         self.dirty = f"{tag}:dirty"
         self.audit = f"{tag}:audit"
         self.dead = f"{tag}:dead"
+        self.dead_account = f"{tag}:dead:account"
         self.poison = f"{tag}:poison"
 
     def producer(self, name: str) -> str:

@@ -113,7 +113,15 @@ class ResultStore:
 
     def fences(self, partitions: Sequence[int]) -> Seen:
         """All fences, in one round trip."""
-        return self.read_partials((), partitions).fences
+        pipeline = self.connection.redis.pipeline(transaction=False)
+        for p in partitions:
+            pipeline.hmget(partition_keys(self.prefix, p).fence, "position", "owner", "highest")
+        found = self.connection.run("read the fences", pipeline.execute)
+        return Seen(
+            np.array([int(position or 0) for position, _, _ in found], np.uint64),
+            tuple((owner or b"").decode() for _, owner, _ in found),
+            max((int(highest or -1) for _, _, highest in found), default=-1),
+        )
 
     def read_partials(self, slots: Sequence[Slot], partitions: Sequence[int]) -> Partials:
         """Sums with their fences; of each partition both are of the same moment."""

@@ -19,12 +19,12 @@ Argument = str | bytes | int
 
 
 class Script:
-    """One file of `lua/`, known by its name."""
+    """One file of `lua/`, known by its name, below those whose functions it uses."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *uses: str) -> None:
         self.name = name
-        file = resources.files("wattstorm.store") / "lua" / f"{name}.lua"
-        self.text = file.read_bytes()
+        lua = resources.files("wattstorm.store") / "lua"
+        self.text = b"".join((lua / f"{part}.lua").read_bytes() for part in (*uses, name))
         self.sha = hashlib.sha1(self.text, usedforsecurity=False).hexdigest()
 
     def load(self, connection: Connection) -> None:

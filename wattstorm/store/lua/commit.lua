@@ -1,10 +1,12 @@
 -- One batch: sums, dirty slots, counters, dead letters and the fence, all or nothing.
--- KEYS: fence, partials, dirty, audit, head, dead, poison, log, then one hash of counters a group
--- ARGV: token, expected, position, bytes, highest, dead letters kept, P, D, G,
+-- Below set_aside.lua.
+-- KEYS: fence, partials, dirty, audit, head, dead, poison, log, account of the dead letters,
+--   then one hash of counters a group
+-- ARGV: token, expected, position, bytes, highest, dead letters kept 'number bytes', P, D, G,
 --   position that is poison (or 0), chain of the last entry read ('-': not asked), then
 --   P x (slot, sums), D x (reason, position, count, bytes, what),
 --   (G + 1) x (lifetime in s or 0, n, n x (counter, n)): the first group is KEYS[4],
---   group i > 1 is KEYS[7 + i].
+--   group i > 1 is KEYS[8 + i].
 -- Returns {'ok'}, {'owner', who}, {'moved', position} or {'lost', position}.
 -- Checks first, writes after.
 local fence = redis.call('HMGET', KEYS[1], 'owner', 'position', 'highest')
@@ -36,22 +38,14 @@ while at < stop do
 end
 
 if D > 0 then
-  local keep = tonumber(ARGV[6])
-  local held = redis.call('XLEN', KEYS[6])
-  local dropped = math.max(0, held + D - keep)
-  for i = math.max(0, D - keep), D - 1 do
-    local a = at + 5 * i
-    redis.call('XADD', KEYS[6], '*', 'reason', ARGV[a], 'position', ARGV[a + 1],
-      'count', ARGV[a + 2], 'b', ARGV[a + 3], 'what', ARGV[a + 4])
-  end
-  if dropped > 0 then redis.call('XTRIM', KEYS[6], 'MAXLEN', keep) end
+  local keep, bound = string.match(ARGV[6], '^(%d+) (%d+)$')
+  set_aside(KEYS[6], KEYS[9], tonumber(keep), tonumber(bound), at, D)
   redis.call('HINCRBY', KEYS[4], 'dead', D)
-  if dropped > 0 then redis.call('HINCRBY', KEYS[4], 'dead_dropped', dropped) end
   at = at + 5 * D
 end
 
 for group = 0, G do
-  local key = group == 0 and KEYS[4] or KEYS[8 + group]
+  local key = group == 0 and KEYS[4] or KEYS[9 + group]
   local lifetime, n = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
   at = at + 2
   for _ = 1, n do
