@@ -63,7 +63,7 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 # rpy2 without a compiler: it finds the functions of R when it is loaded
 $(VENV)/.all: requirements.txt $(VENV)/.dev
 	@requirements/system.sh '$(PYTHON)' test
-	@echo 'installing the rest: rpy2, statsmodels, pygam'
+	@echo 'installing the rest: rpy2, pygam'
 	@RPY2_CFFI_MODE=ABI $(PIP) -r requirements.txt
 	@touch $@
 

@@ -22,6 +22,7 @@ from wattstorm.metering.slots import (
     FIRST_DATE,
     LocalCalendar,
     SlotGrid,
+    clock_places,
     date_of_day_number,
 )
 
@@ -225,21 +226,6 @@ def _grid(rows: pl.DataFrame, step: int, minutes: int, time_zone: str) -> Homes:
     wh[home[use], at[use], where[use]] = sums["wh"].to_numpy()[use]
     wh[np.isnan(wh).any(axis=2)] = np.nan
     return Homes(wh, days, tuple(ids.to_list()), time_zone)
-
-
-def clock_places(calendar: LocalCalendar, number: int) -> npt.NDArray[np.int16]:
-    """int16[slots of the day], which slot of the wall clock each slot of the local day is.
-
-    A day of 46 half hours leaves two places out, a day of 50 has two twice.
-    """
-    slots = calendar.day_slots(date_of_day_number(number))
-    per_day = calendar.grid.per_day
-    if len(slots) == per_day:
-        return np.arange(per_day, dtype=np.int16)
-    minutes = [
-        int(text[11:13]) * 60 + int(text[14:16]) for text in (calendar.label(s) for s in slots)
-    ]
-    return (np.array(minutes) // calendar.grid.minutes).astype(np.int16)
 
 
 def _first_only(places: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:

@@ -19,11 +19,10 @@ import numpy.typing as npt
 
 from generator import kernels
 from generator.driver import Driver
-from generator.homes import clock_places
 from generator.model import ENGINES, Model
 from generator.tables import People, days_of, people, tables_of, twins
 from wattstorm.errors import UsageError
-from wattstorm.metering.slots import LocalCalendar, SlotGrid, day_number
+from wattstorm.metering.slots import LocalCalendar, SlotGrid, clock_places, day_number
 
 Curves = npt.NDArray[np.uint16]
 CHUNK: Final = 1 << 16

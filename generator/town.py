@@ -18,13 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from generator.driver import Driver
-from generator.homes import clock_places
 from generator.layers import Flags, Layer, Layers
 from generator.model import ENGINES, Model, shipped
 from generator.sampler import Generator
 from wattstorm.errors import UsageError
 from wattstorm.metering.block import ABSENT_U16
-from wattstorm.metering.slots import LocalCalendar, day_number
+from wattstorm.metering.slots import LocalCalendar, clock_places, day_number
 
 Wh = npt.NDArray[np.uint16] | npt.NDArray[np.int32]
 Meters = npt.NDArray[np.int64]

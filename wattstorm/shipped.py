@@ -16,7 +16,7 @@ from typing import Any
 
 from wattstorm.errors import EngineError
 
-PACKAGES = ("bolts", "spouts", "wattstorm")
+PACKAGES = ("bolts", "models", "spouts", "wattstorm")
 SHIPPED = (".py", ".lua")
 LEFT_OUT = ("wattstorm/cli/", "wattstorm/cluster/", "wattstorm/engine/", "wattstorm/sample/")
 """No task needs them."""

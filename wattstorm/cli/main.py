@@ -24,6 +24,7 @@ from wattstorm.cli import (
     register,
     results,
     run,
+    sax,
     status,
     storm,
 )
@@ -46,6 +47,7 @@ app.command("ingest", short_help="Readings of files into the log.")(ingest.inges
 app.add_typer(generate.app, name="generate", short_help="Homes that do not exist: curves, stream.")
 app.command("run", short_help="The stream on this machine.")(run.run)
 app.add_typer(results.app, name="results", short_help="Curves: national, tariff, region.")
+app.add_typer(sax.app, name="sax", short_help="Curves as words.")
 app.command("status", short_help="Lag, rates, refused readings, processes.")(status.status)
 app.command("dead", short_help="What was refused, and why.")(deadletters.dead)
 app.command("doctor", short_help="What is missing, and what to do about it.")(doctor.doctor)

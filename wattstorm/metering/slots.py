@@ -231,6 +231,21 @@ class LocalCalendar:
         self._base, self._days = starts[0], np.repeat(numbers, np.diff(starts))
 
 
+def clock_places(calendar: LocalCalendar, number: int) -> npt.NDArray[np.int16]:
+    """int16[slots of the day], which slot of the wall clock each slot of the local day is.
+
+    A day of 46 half hours leaves two places out, a day of 50 has two twice.
+    """
+    slots = calendar.day_slots(date_of_day_number(number))
+    per_day = calendar.grid.per_day
+    if len(slots) == per_day:
+        return np.arange(per_day, dtype=np.int16)
+    minutes = [
+        int(text[11:13]) * 60 + int(text[14:16]) for text in (calendar.label(s) for s in slots)
+    ]
+    return (np.array(minutes) // calendar.grid.minutes).astype(np.int16)
+
+
 @lru_cache(maxsize=64)
 def load_zone(name: str) -> ZoneInfo:
     """The zone as the pinned `tzdata` package has it; SlotError if it has none of the name."""

@@ -1,0 +1,1 @@
+"""Mathematics without streams: SAX words and scores. numpy and numba; no Redis, no Storm."""
