@@ -1,6 +1,6 @@
 """A national day: 35 M meters with typical faults, as nightly curves and as live slots.
 
-    python -m bench.national [--json] [--meters 35000000] [--partitions 64]
+    python -m bench.national [--json] [--meters 35000000] [--partitions 64] [--only nightly]
 
 Each shape on an empty store with the settings as they come: the generator draws and sends, the
 engine checks and sums and publishes, all on these cores. The clock runs from the start of the
@@ -11,7 +11,7 @@ curve and every count is compared with the generator's ledger.
 are not as the ledger foretells. `peak_gb`: most memory of all processes together.
 `written_gb`: written to disk in the worse of the two shapes, by the log's append-only file and
 for saved state; `_log_gb` and `_state_gb` say which. `_idle`: share of the cores that our
-processes left alone.
+processes left alone. With fewer meters lower `--backlog-mb` (512) with them, or nothing waits.
 """
 
 from __future__ import annotations
@@ -66,10 +66,12 @@ class Day:
 
 
 @contextmanager
-def store(directory: Path) -> Iterator[tuple[Settings, Connection, int]]:
-    """An empty store in `directory`, the settings as they come, and its process."""
+def store(directory: Path, backlog_mb: int) -> Iterator[tuple[Settings, Connection, int]]:
+    """An empty store in `directory`, the settings, and the store's process."""
     with EmbeddedServer(directory) as server, Connection(server.url) as connection:
-        options = {"data.directory": directory, "store.url": server.url}
+        options = {
+            "data.directory": directory, "store.url": server.url, "log.backlog_mb": backlog_mb,
+        }  # fmt: skip
         settings = Settings.load(config=os.devnull, environ={}, options=options)
         yield settings, connection, int(connection.redis.info("server")["process_id"])
 
@@ -102,13 +104,13 @@ def stream(job: Job, sending: Sending, drained: Callable[[], bool]) -> tuple[int
     return sent[0], ended[0] - begun
 
 
-def day(shape: str, directory: Path, register: Path) -> Day:
+def day(shape: str, directory: Path, register: Path, backlog_mb: int) -> Day:
     """One shape of the day, from an empty store to the comparison with the ledger."""
     directory.mkdir()
     (directory / "register").symlink_to(register)
     town = Town(seed=3, threads=len(os.sched_getaffinity(0)))
     job = Job(town, (DAY,), TYPICAL, shape, ledger=directory / "ledger")
-    with store(directory) as (settings, connection, server):
+    with store(directory, backlog_mb) as (settings, connection, server):
         watch = Watch(connection, settings, Register.open(register))
         watch.introduce()
         sending = Sending(settings, settings.store.url, register)
@@ -129,7 +131,7 @@ def day(shape: str, directory: Path, register: Path) -> Day:
 
 
 def main() -> None:
-    arguments = parse(__doc__, meters=35_000_000, partitions=64, only="")
+    arguments = parse(__doc__, meters=35_000_000, partitions=64, only="", backlog_mb=512)
     with tempfile.TemporaryDirectory(prefix="wattstorm-bench-") as name:
         directory = Path(name)
         source, register = directory / "meters.parquet", directory / "register"
@@ -138,7 +140,9 @@ def main() -> None:
         Register.build([source], register, partition_size=size)
         source.unlink()
         shapes = [shape for shape in (NIGHTLY, LIVE) if arguments.only in ("", shape)]
-        days = {shape: day(shape, directory / shape, register) for shape in shapes}
+        days = {
+            shape: day(shape, directory / shape, register, arguments.backlog_mb) for shape in shapes
+        }
     rows: list[tuple[str, float, str]] = []
     figures: dict[str, float] = {"meters": arguments.meters}
     for shape, it in days.items():
