@@ -31,7 +31,7 @@ _shared: Any = None
 
 @dataclass(frozen=True)
 class Sending:
-    """How to get at the log and the register; `backlog_bytes` is shared by the producers."""
+    """How to get at the log and the register. The producers share one backlog."""
 
     settings: Settings
     url: str
@@ -152,7 +152,8 @@ def _one(
     with connected(settings, sending.url) as connection:
         producer = Producer(
             Log(connection, settings.store.prefix), name, partitions,
-            backlog_bytes=max(1, (settings.log.backlog_mb << 20) // sending.producers),
+            backlog_bytes=settings.log.backlog_mb << 20, of=register.partitions,
+            hold_bytes=max(1, (settings.log.backlog_mb << 20) // sending.producers),
             when_full=settings.log.when_full, full_timeout_s=settings.log.full_timeout_s,
             should_stop=should_stop,
         )  # fmt: skip

@@ -12,6 +12,7 @@ from wattstorm.errors import EngineError, StoreRefused, UsageError
 from wattstorm.metering.aggregates import Scopes
 from wattstorm.metering.register import Register
 from wattstorm.settings import Settings
+from wattstorm.store.backlog import recount
 from wattstorm.store.commit import PartitionStore
 from wattstorm.store.connection import Connection
 from wattstorm.store.keys import store_keys
@@ -72,6 +73,7 @@ class Watch:
         """Write the store's card; UsageError if its data were made under another one."""
         self._compare(self.results.meta())
         self.results.write_meta(self.card)
+        recount(self.connection, self.results.prefix, self.partitions)
 
     def meet(self) -> None:
         """As a producer: compare with the card, and leave it as it is. UsageError as above.

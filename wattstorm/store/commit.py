@@ -15,7 +15,7 @@ from typing import Any, Final
 from wattstorm.errors import FencedOff, FenceMoved, LogGap
 from wattstorm.store.connection import Connection
 from wattstorm.store.deadletters import DeadLetter
-from wattstorm.store.keys import partition_keys, slot_member
+from wattstorm.store.keys import partition_keys, slot_member, store_keys
 from wattstorm.store.log import PRODUCER_LIFETIME_S
 from wattstorm.store.scripts import Argument, Script
 
@@ -72,6 +72,7 @@ class PartitionStore:
         self.connection, self.partition = connection, partition
         self.keep_dead = f"{keep_dead} {keep_dead_bytes}"
         self.keys = partition_keys(prefix, partition)
+        self._backlog = store_keys(prefix).backlog
 
     def acquire(self, birth_us: int) -> Fence:
         """Take the partition. FencedOff if a task born later owns it.
@@ -164,6 +165,7 @@ class PartitionStore:
         days, names = by_day or {}, by_producer or {}
         keys = [*self._keys(), *(self.keys.audit_day(*day) for day in days)]
         keys += map(self.keys.audit_producer, names)
+        keys.append(self._backlog)
         arguments: list[Argument] = [token, expected, position, committed_bytes, highest]
         arguments += [self.keep_dead, len(partials or {}), len(dead), len(days) + len(names)]
         arguments += (poisoned, b"-" if chain is None else chain)

@@ -53,6 +53,7 @@ class StoreKeys:
         self.days = f"{prefix}:days"
         self.provisional = f"{prefix}:provisional"
         self.meta = f"{prefix}:meta"
+        self.backlog = f"{prefix}:backlog"
         self.ingest = f"{prefix}:ingest"
         self.workers = f"{prefix}:workers"
         self.engine = f"{prefix}:engine"

@@ -4,8 +4,8 @@
   partition, and the log takes number n only after n - 1, and once.
 - Entries leave only by `trim`, behind the fence and by the fence's owner;
   never by length, which would drop unread ones in silence.
-- Bytes that wait for a commit are bounded: at the bound an append is "full"
-  (or shed and counted), and nothing is written.
+- Bytes that wait for a commit are bounded, over all partitions: at the bound an
+  append is "full" (or shed and counted), and nothing is written. See `backlog`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from typing import Any, Final, NamedTuple
 from redis.exceptions import NoScriptError, ResponseError
 
 from wattstorm.errors import FencedOff, FenceMoved, LogGap
+from wattstorm.store.backlog import Bound
 from wattstorm.store.connection import Connection
-from wattstorm.store.keys import PartitionKeys, partition_keys
+from wattstorm.store.keys import PartitionKeys, partition_keys, store_keys
 from wattstorm.store.scripts import Argument, Script
 
 PRODUCER_LIFETIME_S: Final = 7 * 86_400
@@ -76,10 +77,11 @@ class Head:
 
 
 class Log:
-    """The logs of all partitions. `bound`: bytes that may wait in one of them, 0 for no bound."""
+    """The logs of all partitions. `bound`: bytes that may wait in them together, 0 for no bound."""
 
     def __init__(self, connection: Connection, prefix: str, *, bound: int = 0) -> None:
-        self.connection, self.prefix, self.bound = connection, prefix, bound
+        self.connection, self.prefix, self.bound = connection, prefix, Bound(bound)
+        self._backlog = store_keys(prefix).backlog
         self._heads: dict[tuple[int, str], bytes] = {}
 
     def append(
@@ -101,7 +103,7 @@ class Log:
         self,
         blocks: Sequence[Append],
         *,
-        bound: int | None = None,
+        bound: Bound | None = None,
         shed: bool = False,
         session: str = "",
     ) -> list[Appended]:
@@ -110,7 +112,8 @@ class Log:
         If it raises, any of them may or may not be in the log: `last_numbers` tells.
         """
         limit = self.bound if bound is None else bound
-        tail = _bulk(b"%d" % limit) + _bulk(b"1" if shed else b"0") + _bulk(session.encode())
+        tail = _bulk(b"%d" % limit.pool) + _bulk(b"%d" % limit.own)
+        tail += _bulk(b"1" if shed else b"0") + _bulk(session.encode())
         tail += _bulk(b"%d" % PRODUCER_LIFETIME_S)
 
         def call() -> list[Any]:
@@ -153,8 +156,11 @@ class Log:
 
     def _head(self, partition: int, producer: str) -> bytes:
         keys = self._keys(partition)
-        names = ("EVALSHA", _APPEND.sha, "3", keys.log, keys.head, keys.producer(producer))
-        packed = b"*13\r\n" + b"".join(_bulk(name.encode()) for name in names) + b"$"
+        names = (
+            "EVALSHA", _APPEND.sha, "4", keys.log, keys.head, keys.producer(producer),
+            self._backlog,
+        )  # fmt: skip
+        packed = b"*15\r\n" + b"".join(_bulk(name.encode()) for name in names) + b"$"
         if len(self._heads) > 10_000:
             self._heads.clear()
         self._heads[partition, producer] = packed
@@ -238,8 +244,8 @@ class Log:
         """
         keys = self._keys(partition)
         status, value = _TRIM.run(
-            self.connection, "trim the log", [keys.fence, keys.head, keys.log, keys.poison],
-            [token, position],
+            self.connection, "trim the log",
+            [keys.fence, keys.head, keys.log, keys.poison, self._backlog], [token, position],
         )  # fmt: skip
         if status == b"owner":
             raise FencedOff(partition, token, value.decode())

@@ -26,6 +26,7 @@ from wattstorm.errors import (
     StreamError,
 )
 from wattstorm.metering.block import Block, encode
+from wattstorm.store.backlog import UNTRIMMED, Backlog, Bound, read
 from wattstorm.store.lanes import Lane, Lanes, Safety
 from wattstorm.store.log import Append, Head, Log
 
@@ -52,9 +53,10 @@ class ProducerCounts:
 class Producer:
     """Sends blocks of some partitions under one name, which only one process may use at a time.
 
-    backlog_bytes: what may wait uncommitted, over all partitions. when_full: at that
-    bound "block" (wait; LogFull after `full_timeout_s`, 0: for ever) or "shed" (drop and
-    count). After an error blocks stay pending: `flush` tries them again.
+    backlog_bytes: what may wait uncommitted, over all partitions of the log, of which there are
+    `of` (those of this producer, if not said). when_full: at that bound "block" (wait; LogFull
+    after `full_timeout_s`, 0: for ever) or "shed" (drop and count). After an error blocks stay
+    pending: `flush` tries them again.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Producer:
         partitions: Sequence[int],
         *,
         backlog_bytes: int,
+        of: int | None = None,
         when_full: str = "block",
         full_timeout_s: float = 0.0,
         hold_s: float = 3.0,
@@ -72,7 +75,7 @@ class Producer:
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self.log, self.name = log, name
-        self.bound = max(1, backlog_bytes // max(1, len(partitions)))
+        self.bound = Bound.of(backlog_bytes, len(partitions) if of is None else of)
         self.shed = when_full == "shed"
         self.full_timeout_s, self.depth = full_timeout_s, depth
         self.hold_bytes = backlog_bytes if hold_bytes is None else hold_bytes
@@ -255,7 +258,8 @@ class Producer:
             names = [lane.partition for lane in stuck]
             sizes = [len(lane.pending[0].data) for lane in stuck]
             heads = self.log.statuses(names)
-            why, remedy = _why_full(heads, sizes, self.bound, memory=self._refused_full)
+            backlog = read(self.log.connection, self.log.prefix)
+            why, remedy = _why_full(heads, sizes, backlog, self.bound, memory=self._refused_full)
             raise LogFull(
                 f"{self.lanes.pending} blocks wait since {waited:.1f} s, partitions {names}: {why}",
                 f"{remedy}; raise log.backlog_mb, or set log.when_full to shed",
@@ -273,23 +277,25 @@ class Producer:
 
 
 def _why_full(
-    heads: Sequence[Head], sizes: Sequence[int], bound: int, *, memory: bool
+    heads: Sequence[Head], sizes: Sequence[int], backlog: Backlog, bound: Bound, *, memory: bool
 ) -> tuple[str, str]:
-    """(what holds the producer up, what to do) from the heads of the partitions that wait
-    and the bytes of the block that waits in each: the conditions of `append.lua`."""
-    waits = [head.appended - head.committed for head in heads]
-    waiting = max(waits, default=0)
-    kept = max((head.appended - head.trimmed for head in heads), default=0)
+    """(what holds the producer up, what to do) from the heads of the partitions that wait, the
+    bytes of the block that waits in each, and all partitions': the conditions of `append.lua`."""
+    waiting, kept = backlog
     if memory:
         return (
             "the store's memory is full",
-            f"raise its maxmemory, or see what fills it ({waiting} bytes wait uncommitted in a "
-            f"partition, {kept} untrimmed)",
+            f"raise its maxmemory, or see what fills it ({waiting} bytes wait uncommitted in the "
+            f"log, {kept} are not yet trimmed)",
         )
-    if any(n and n + size > bound for n, size in zip(waits, sizes, strict=True)):
-        return f"{waiting} bytes wait uncommitted, of {bound} a partition", "is the stream running?"
+    waits = [head.appended - head.committed for head in heads]
+    if any(
+        n and n + size > bound.own and waiting + size > bound.pool
+        for n, size in zip(waits, sizes, strict=True)
+    ):
+        return f"{waiting} bytes wait uncommitted, of {bound.pool}", "is the stream running?"
     return (
-        f"all but {waiting} bytes are committed, but {kept} are not yet trimmed, of {4 * bound} "
-        "a partition",
+        f"all but {waiting} bytes are committed, but {kept} are not yet trimmed, of "
+        f"{UNTRIMMED * bound.pool}",
         "can the stream write its snapshots? its log says so",
     )

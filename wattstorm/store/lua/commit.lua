@@ -1,7 +1,7 @@
 -- One batch: sums, dirty slots, counters, dead letters and the fence, all or nothing.
 -- Below set_aside.lua.
 -- KEYS: fence, partials, dirty, audit, head, dead, poison, log, account of the dead letters,
---   then one hash of counters a group
+--   one hash of counters a group, then backlog
 -- ARGV: token, expected, position, bytes, highest, dead letters kept 'number bytes', P, D, G,
 --   position that is poison (or 0), chain of the last entry read ('-': not asked), then
 --   P x (slot, sums), D x (reason, position, count, bytes, what),
@@ -62,4 +62,5 @@ redis.call('HDEL', KEYS[1], 'trying', 'tries', 'trier', 'fault')
 -- Whoever brings the state up to the fence out of the log must not try it again.
 if ARGV[10] ~= '0' then redis.call('ZADD', KEYS[7], ARGV[10], ARGV[10]) end
 redis.call('HINCRBY', KEYS[5], 'committed', ARGV[4])
+redis.call('HINCRBY', KEYS[#KEYS], 'waiting', -tonumber(ARGV[4]))
 return {'ok'}
