@@ -70,7 +70,10 @@ class Watch:
             )
 
     def introduce(self) -> None:
-        """Write the store's card; UsageError if its data were made under another one."""
+        """Write the store's card; UsageError if its data were made under another one.
+
+        And count the backlog, which an earlier version did not.
+        """
         self._compare(self.results.meta())
         self.results.write_meta(self.card)
         recount(self.connection, self.results.prefix, self.partitions)

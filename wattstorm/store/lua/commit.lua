@@ -62,5 +62,5 @@ redis.call('HDEL', KEYS[1], 'trying', 'tries', 'trier', 'fault')
 -- Whoever brings the state up to the fence out of the log must not try it again.
 if ARGV[10] ~= '0' then redis.call('ZADD', KEYS[7], ARGV[10], ARGV[10]) end
 redis.call('HINCRBY', KEYS[5], 'committed', ARGV[4])
-redis.call('HINCRBY', KEYS[#KEYS], 'waiting', -tonumber(ARGV[4]))
+redis.call('HINCRBY', KEYS[#KEYS], 'waiting', 0 - ARGV[4])
 return {'ok'}
