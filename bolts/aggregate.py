@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from bolts.minibatch import MinibatchBolt, apply_entry
+from bolts.minibatch import MinibatchBolt
 from bolts.saving import Owned
+from bolts.taking import apply_entry
 from wattstorm.errors import BlockError
 from wattstorm.metering import block as blocks
 from wattstorm.metering.checks import OUTCOMES, WH_ACCEPTED, WH_REPLACED, Outcome

@@ -35,7 +35,6 @@ cut short are one try, as long as their task lives.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -45,35 +44,28 @@ from pystorm.exceptions import StormWentAwayError
 from streamparse import Bolt
 
 from bolts.saving import Owned, Saver
+from bolts.taking import Taking
 from wattstorm.errors import (
-    BlockError,
     FencedOff,
     FenceMoved,
     LogGap,
-    SnapshotError,
     StoreError,
     StoreUnreachable,
     WattstormError,
     of_installation,
     remedy_of,
 )
-from wattstorm.metering import block as blocks
-from wattstorm.metering.partition import Partition, Rules
+from wattstorm.metering.partition import Rules
 from wattstorm.metering.register import Register
 from wattstorm.settings import Settings
 from wattstorm.shipped import check_code
-from wattstorm.store.commit import Fence, PartitionStore
 from wattstorm.store.connection import connected
-from wattstorm.store.deadletters import share_of
 from wattstorm.store.log import Entry, Log
-from wattstorm.store.snapshots import SnapshotDir
 from wattstorm.store.workers import Presence
 from wattstorm.tuples import BatchRef, CheckedEmits, task_index
 
-REPLAY_ENTRIES = 64
 
-
-class MinibatchBolt(CheckedEmits, Bolt):
+class MinibatchBolt(Taking, CheckedEmits, Bolt):
     """See the module. Subclasses say what a batch does, in `apply` and `commit`."""
 
     auto_ack = False
@@ -226,77 +218,6 @@ class MinibatchBolt(CheckedEmits, Bolt):
             self.ask_the_fence(own)
         return own
 
-    def take(self, partition: int) -> Owned:
-        self.saver.collect(wait=True)  # no snapshot of an earlier time may appear after this
-        if self.birth_us is None:
-            self.birth_us = self.connection.server_time_us()
-        store = self.store_of(partition)
-        fence = store.acquire(self.birth_us)
-        snapshots = SnapshotDir(self.state_directory, partition)
-        state = self.restored(partition, snapshots, fence.position)
-        usable = [p for p in snapshots.positions() if p <= state.position]
-        state, replayed = self.replayed(state, fence)
-        now = time.monotonic()
-        return Owned(
-            store, fence.token, state, snapshots, [(p, now) for p in usable],
-            trimmed=self.log_store.status(partition).first - 1,
-            unsaved_bytes=replayed, cautious=fence.takes > 1 or fence.tries > 0,
-        )  # fmt: skip
-
-    def store_of(self, partition: int) -> PartitionStore:
-        return PartitionStore(
-            self.connection, self.settings.store.prefix, partition,
-            keep_dead=self.settings.dead_letters.keep,
-            keep_dead_bytes=share_of(
-                self.settings.dead_letters.keep_mb, self.register.partitions,
-                self.connection.info.maxmemory,
-            ),
-            expire_days=self.settings.results.expire_days,
-        )  # fmt: skip
-
-    def restored(self, partition: int, snapshots: SnapshotDir, fence: int) -> Partition:
-        """The newest usable snapshot's state, or an empty one."""
-        bound = fence
-        while (found := snapshots.load_newest(bound)) is not None:
-            try:
-                return Partition.restore(partition, self.register, self.rules, *found)
-            except SnapshotError as error:
-                self.logger.warning("partition %d: %s", partition, error)
-                bound = int(found[1]["position"]) - 1
-        return Partition(partition, self.register, self.rules)
-
-    def replayed(self, state: Partition, fence: Fence) -> tuple[Partition, int]:
-        """The state, brought to the fence out of the log, and the bytes that this took;
-        nothing is committed again."""
-        replayed = 0
-        while state.position < fence.position:
-            last = min(fence.position, state.position + REPLAY_ENTRIES)
-            try:
-                entries = self.fetch(state.number, state.position + 1, last)
-            except LogGap as gap:
-                if self.log_store.status(state.number).first <= state.position + 1:
-                    raise
-                state = self.without_memory(state.number, fence.position, fence.highest, gap)
-                return state, replayed
-            for entry in entries:
-                if entry.position in fence.poisoned:
-                    state.refuse(entry.position)
-                else:
-                    apply_entry(state, entry)
-                replayed += len(entry.data)
-            state.keep()
-        return state, replayed
-
-    def without_memory(self, partition: int, fence: int, highest: int, why: LogGap) -> Partition:
-        self.logger.error(
-            "partition %d: no snapshot fits and the log is trimmed (%s); slots up to %d are "
-            "closed, their late readings go to the dead letters as state_lost",
-            partition, why, highest,
-        )  # fmt: skip
-        state = Partition(partition, self.register, self.rules)
-        state.start_after(fence, highest)
-        return state
-
     # --- doubt ----------------------------------------------------------------------
 
     def ask_the_fence(self, own: Owned) -> None:
@@ -320,9 +241,6 @@ class MinibatchBolt(CheckedEmits, Bolt):
         if found < own.state.position:
             raise FenceMoved(own.number, own.state.position, found)
 
-    def fetch(self, partition: int, first: int, last: int) -> list[Entry]:
-        return self.log_store.read(partition, first, last)
-
     # --- snapshots --------------------------------------------------------------------
 
     def process_tick(self, tup: Any) -> None:
@@ -339,13 +257,3 @@ class MinibatchBolt(CheckedEmits, Bolt):
     def stop(self) -> None:
         """A clean stop: the next start has nothing to replay."""
         self.saver.finish(list(self.owned.values()))
-
-
-def apply_entry(state: Partition, entry: Entry) -> Any:
-    """Apply one entry of the log: what became of its readings, or the BlockError that it is."""
-    try:
-        block = blocks.decode(entry.data)
-    except BlockError as error:
-        state.refuse(entry.position)
-        return error
-    return block, state.apply(block, entry.position, entry.arrived_ms)

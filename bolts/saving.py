@@ -1,16 +1,18 @@
 """Snapshots of the partitions that a task holds, and the trimming of their logs behind them.
 
 A snapshot is copied between two batches and written beside the stream, one at a
-time, and never more than a tenth of the time. Three are kept at most: the one
-behind which the log stands trimmed, the one behind which it will be trimmed next,
-and the newest. After a power cut the store may come back with a fence below the
-newer two, so the first stays until the log is trimmed behind the second, and that
-is done only once the fence that it reflects is on disk for sure.
+time, and never more than a tenth of the time. The log is trimmed behind the last
+but one: the store knows that snapshot before it trims, and what it loses in a power
+cut is the newest, so a log that is trimmed always has its snapshot known. But the
+store may come back with the log *not yet* trimmed, and then needs the snapshot
+behind which it was trimmed before. So that one stays, and no other trim is begun,
+until the last one is on disk for sure. Four are kept at most.
 """
 
 from __future__ import annotations
 
 import logging
+import secrets
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,15 +20,15 @@ from typing import Any
 
 import numpy as np
 
-from wattstorm.errors import FencedOff, SnapshotError, StoreError
+from wattstorm.errors import SnapshotError, StoreError
 from wattstorm.metering.partition import Partition
 from wattstorm.setting_sections import Snapshot
 from wattstorm.store.commit import PartitionStore
 from wattstorm.store.log import Log
-from wattstorm.store.snapshots import SnapshotDir
+from wattstorm.store.snapshots import Mark, SnapshotDir
 
 DURABLE_S = 5.0
-"""A fence this old is on disk for sure: the AOF is synced every second."""
+"""What the store did so long ago is on its disk for sure: the AOF is synced every second."""
 REST = 9.0
 """After a snapshot that took t seconds, the next one waits for REST * t."""
 _log = logging.getLogger(__name__)
@@ -40,10 +42,12 @@ class Owned:
     token: str
     state: Partition
     snapshots: SnapshotDir
-    saved: list[tuple[int, float]]
-    """(position, when) of the usable snapshots, oldest first."""
+    saved: list[Mark]
+    """The usable snapshots, oldest first."""
     trimmed: int = 0
     """The position up to which the log is trimmed."""
+    trimmed_at: float = field(default_factory=time.monotonic)
+    """When it was trimmed last, or the partition taken."""
     unsaved_bytes: int = 0
     tried_at: float = field(default_factory=time.monotonic)
     """When a snapshot was last begun, or the partition taken."""
@@ -72,7 +76,7 @@ class Saver:
         self.share = min(rules.every_mb, backlog_mb / 2) * 1_000_000 / max(1, partitions)
         self.most = backlog_mb * 1_000_000 / max(1, partitions)
         self._pool = ThreadPoolExecutor(1, "snapshot")
-        self._running: tuple[Owned, int, float, list[int], Future[Any]] | None = None
+        self._running: tuple[Owned, Mark, float, list[Mark], Future[Any]] | None = None
         self._rest_until = 0.0
 
     def save_if_due(self, own: Owned) -> None:
@@ -92,20 +96,22 @@ class Saver:
             return  # what the state reflects may not be in the store
         arrays, header = own.state.snapshot()
         copies = {name: np.array(array) for name, array in arrays.items()}
-        position = own.state.position
+        mark = Mark(own.state.position, secrets.token_hex(8))
         own.unsaved_bytes, own.tried_at = 0, time.monotonic()
-        gone = dispensable([p for p, _ in own.saved if p != position], own.trimmed)
+        durable = own.tried_at - own.trimmed_at >= DURABLE_S
+        gone = dispensable(own.saved, own.trimmed, durable)
+        stay = [other for other in own.saved if other not in gone]
         future = self._pool.submit(
-            own.snapshots.save, copies, header,
-            confirm=lambda: still_reflected(own, position), remove=gone,
+            own.snapshots.save, copies, header, mark.nonce, remove=gone,
+            confirm=lambda: own.store.confirm_snapshot(own.token, mark, stay),
         )  # fmt: skip
-        self._running = own, position, own.tried_at, gone, future
+        self._running = own, mark, own.tried_at, gone, future
 
     def collect(self, *, wait: bool = False) -> None:
         """Take note of a snapshot that is written by now."""
         if self._running is None or not (wait or self._running[-1].done()):
             return
-        own, position, begun, gone, future = self._running
+        own, mark, begun, gone, future = self._running
         self._running = None
         try:
             kept = future.result() is not None
@@ -113,24 +119,22 @@ class Saver:
             _log.error("no snapshot of partition %d: %s", own.number, error)
         else:
             if kept:
-                gone = [*gone, position]
-                own.saved = [s for s in own.saved if s[0] not in gone] + [(position, begun)]
+                own.saved = [other for other in own.saved if other not in gone] + [mark]
         self._rest_until = time.monotonic() + REST * (time.monotonic() - begun)
 
     def trim(self, own: Owned) -> None:
-        """Remove the log behind the next snapshot, once its fence is on disk for sure.
+        """Remove the log behind the next snapshot, once the last trim is on disk for sure.
 
         A newer one must lie beside it, in case one is damaged. But a log that is full takes
         nothing more, so there would never be a newer one: then the last one serves.
         """
         self.collect()
-        ahead = [saved for saved in own.saved if saved[0] > own.trimmed]
-        if not ahead or time.monotonic() - ahead[0][1] < DURABLE_S:
+        ahead = [mark for mark in own.saved if mark.position > own.trimmed]
+        if not ahead or time.monotonic() - own.trimmed_at < DURABLE_S:
             return
         if len(ahead) > 1 or (not unsaved(own) and self._must_serve(own)):
-            position = ahead[0][0]
-            self.log.trim(own.number, position, own.token)
-            own.trimmed = position
+            self.log.trim(own.number, ahead[0].position, own.token)
+            own.trimmed, own.trimmed_at = ahead[0].position, time.monotonic()
 
     def _must_serve(self, own: Owned) -> bool:
         if len(own.saved) == 1:
@@ -147,27 +151,22 @@ class Saver:
                 self.collect(wait=True)
 
 
-def dispensable(positions: list[int], trimmed: int) -> list[int]:
-    """Which of the snapshots at `positions`, ascending, nothing needs beside a newer one.
+def dispensable(saved: list[Mark], trimmed: int, durable: bool) -> list[Mark]:
+    """Which of the snapshots, ascending, nothing needs beside a newer one.
 
-    >>> dispensable([2, 3, 5, 7, 9], trimmed=3)
-    [2, 7, 9]
+    durable: whether the last trim, up to `trimmed`, is on the store's disk; if not, the
+    store may come back as it was before, and needs what was its base then.
+
+    >>> marks = [Mark(position, "") for position in (2, 3, 5, 7, 9)]
+    >>> [mark.position for mark in dispensable(marks, 3, durable=True)]
+    [2, 5, 7]
+    >>> [mark.position for mark in dispensable(marks, 3, durable=False)]
+    [5, 7]
     """
-    behind = [p for p in positions if p <= trimmed]
-    return behind[:-1] + positions[len(behind) + 1 :]
+    behind = [mark for mark in saved if mark.position <= trimmed]
+    ahead = saved[len(behind) :]
+    return behind[: -1 if durable else -2] + ahead[:-1]
 
 
 def unsaved(own: Owned) -> bool:
-    return own.state.position > (own.saved[-1][0] if own.saved else 0)
-
-
-def still_reflected(own: Owned, position: int) -> bool:
-    """Whether the partition is still this task's, and the store did not go back below `position`.
-
-    Asked before a snapshot gets its name: content that the store lost must not come back.
-    """
-    try:
-        fence = own.store.fence()
-    except FencedOff:
-        return False
-    return fence.token == own.token and fence.position >= position
+    return own.state.position > (own.saved[-1].position if own.saved else 0)

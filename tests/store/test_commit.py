@@ -10,10 +10,11 @@ import pytest
 
 from tests.servers import TestServer
 from wattstorm.errors import FencedOff, FenceMoved, LogGap
-from wattstorm.store.commit import PartitionStore
+from wattstorm.store.commit import PartitionStore, give_birth
 from wattstorm.store.connection import Connection
 from wattstorm.store.deadletters import DeadLetter, DeadLetters
 from wattstorm.store.log import Log
+from wattstorm.store.snapshots import Mark
 
 
 @pytest.fixture
@@ -270,3 +271,40 @@ def test_a_commit_of_thousands_of_slots_passes_luas_limits(connection: Connectio
     assert connection.redis.hlen(store.keys.partials) == 20_000
     assert connection.redis.zcard(store.keys.dirty) == 20_000
     assert connection.redis.hget(store.keys.partials, "1:9999") == b"1 9999"
+
+
+def test_a_task_is_born_later_than_all_before_it_whatever_the_clock_says(
+    connection: Connection,
+) -> None:
+    """A clock that was ahead and is set right, or a store that went back to before a birth."""
+    assert abs(give_birth(connection, "w") - connection.server_time_us()) < 60_000_000
+    ahead = connection.server_time_us() + 3_600_000_000
+    connection.redis.set("w:births", ahead)
+    births = [give_birth(connection, "w") for _ in range(3)]
+    assert births == [ahead + 1, ahead + 2, ahead + 3]
+    assert connection.redis.ttl("w:births") == -1
+    store = PartitionStore(connection, "w", 0)
+    store.acquire(births[2])
+    connection.redis.delete("w:births")  # a store that went back to before they were given out
+    with pytest.raises(FencedOff):
+        store.acquire(give_birth(connection, "w"))
+    store.acquire(births[2])  # it lives, and says so with every partition that it takes
+    store.acquire(give_birth(connection, "w"))
+
+
+def test_a_snapshot_is_confirmed_by_the_partitions_owner_alone(connection: Connection) -> None:
+    """Not by who lost it, nor of positions that the store lost; only those named stay known."""
+    store = PartitionStore(connection, "w", 0)
+    old = store.acquire(1)
+    store.commit(old.token, 0, 5, committed_bytes=1)
+    marks = [Mark(position, f"n{position}") for position in (2, 3, 5, 6)]
+    assert store.confirm_snapshot(old.token, marks[0], [])
+    assert store.confirm_snapshot(old.token, marks[1], marks[:1])
+    assert store.confirm_snapshot(old.token, marks[2], marks[1:2])
+    assert not store.confirm_snapshot(old.token, marks[3], [])
+    new = store.acquire(2)
+    assert new.snapshots == (marks[1], marks[2])
+    assert not store.confirm_snapshot(old.token, marks[2], [])
+    again = store.acquire(2)
+    assert (again.snapshots, again.lineage) == (new.snapshots, old.lineage)
+    assert PartitionStore(connection, "w", 1).acquire(2).lineage != old.lineage

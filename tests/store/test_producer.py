@@ -250,3 +250,70 @@ def test_an_older_process_of_the_same_name_is_stopped(connection: Connection) ->
     with pytest.raises(StreamError, match="another process"):
         old.flush()
     assert contents(connection) == [1]
+
+
+def test_a_producer_starts_though_the_stores_clock_was_ahead(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Set right by an hour: the new process has the name, the one from the future lost it."""
+    real = Connection.server_time_us
+    monkeypatch.setattr(Connection, "server_time_us", lambda self: real(self) + 3_600_000_000)
+    old = producer(connection)
+    old.send(block(1))
+    old.flush()
+    monkeypatch.undo()
+    new = producer(connection)
+    new.send(block(2))
+    new.flush()
+    old.send(block(3))
+    with pytest.raises(StreamError, match="another process"):
+        old.flush()
+    assert contents(connection) == [1, 2]
+
+
+def telling(server: TestServer) -> Connection:
+    """A connection to a server that knows what is on its disk."""
+    connection = Connection(server.url)
+    if not connection.durable_supported:
+        pytest.skip("this server has no WAITAOF")
+    return connection
+
+
+def test_a_block_is_held_as_long_as_the_disk_has_it_not(
+    start_server: Callable[..., TestServer],
+) -> None:
+    """A store that never syncs never says so, however long the producer asks."""
+    sender = producer(telling(start_server(appendfsync="no")), hold_s=0.0)
+    sender.send(block(1))
+    end = time.monotonic() + 2.5
+    while time.monotonic() < end:
+        sender.flush()
+        time.sleep(0.06)
+    assert sender.lanes.held_bytes == SIZE
+
+
+def test_a_producer_looks_for_a_loss_before_it_asks_the_disk_of_a_new_run(
+    start_server: Callable[..., TestServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks sent after the last question and lost before the next: the disk of the server
+    that came back holds all that it knows of, but not them."""
+    server = start_server(appendfsync="always")
+    sender = producer(telling(server), hold_s=3600)
+    sender.send(block(1))
+    sender.flush()
+    while sender._safety._probe is not None:
+        time.sleep(0.06)
+        sender.flush()
+    monkeypatch.setattr("wattstorm.store.lanes.LOOK_S", 3600.0)
+    file = max(server.aof_dir.glob("*.incr.aof"))
+    on_disk = file.stat().st_size
+    sender.send(block(2))
+    sender.flush()
+    monkeypatch.undo()
+    assert sender._safety._probe is None
+    assert sender.lanes.held_bytes > 0
+    server.kill()
+    os.truncate(file, on_disk)
+    server.start()
+    sender.close()
+    assert contents(Connection(server.url)) == [1, 2]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from wattstorm.errors import SnapshotError
-from wattstorm.store.snapshots import Arrays, SnapshotDir
+from wattstorm.errors import SlotError, SnapshotError
+from wattstorm.store.snapshots import FOREIGN_KEPT, UNKNOWN_KEPT, Arrays, Mark, SnapshotDir
 
 
 def arrays(seed: int) -> Arrays:
@@ -21,43 +23,81 @@ def arrays(seed: int) -> Arrays:
     }
 
 
+def a_dir(state: Path, partition: int = 0, lineage: str = "here") -> SnapshotDir:
+    return SnapshotDir(state, partition, lineage)
+
+
+def saved(snapshots: SnapshotDir, position: int) -> Mark:
+    """A snapshot at `position`; its arrays depend on the position."""
+    mark = Mark(position, f"n{position}")
+    assert snapshots.save(arrays(position), {"position": position}, mark.nonce) is not None
+    return mark
+
+
+def file_of(snapshots: SnapshotDir, mark: Mark) -> Path:
+    (path,) = snapshots.directory.glob(f"*{mark.position}.{mark.nonce}.snap")
+    return path
+
+
+def newest(snapshots: SnapshotDir, *known: Mark) -> int | None:
+    """Position of the snapshot that is taken, if any."""
+    found = snapshots.newest(known, lambda _, header: int(header["position"]))
+    return None if found is None else found[0]
+
+
 def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
     """Values, dtypes and shapes; the header as JSON."""
-    snapshots = SnapshotDir(tmp_path, 3)
-    saved = arrays(1)
-    snapshots.save(saved, {"position": 12, "watermark": {"0": 5}})
-    loaded = snapshots.load_newest(12)
-    assert loaded is not None
-    assert loaded[1] == {"position": 12, "watermark": {"0": 5}}
-    assert loaded[0].keys() == saved.keys()
-    for name, array in saved.items():
-        np.testing.assert_array_equal(loaded[0][name], array)
-        assert (loaded[0][name].dtype, loaded[0][name].shape) == (array.dtype, array.shape)
-        assert loaded[0][name].flags.writeable
+    snapshots = a_dir(tmp_path, 3)
+    written = arrays(1)
+    snapshots.save(written, {"position": 12, "watermark": {"0": 5}}, "n")
+    found, header = snapshots.load(Mark(12, "n"))
+    assert header == {"position": 12, "watermark": {"0": 5}, "lineage": "here", "nonce": "n"}
+    assert found.keys() == written.keys()
+    for name, array in written.items():
+        np.testing.assert_array_equal(found[name], array)
+        assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
+        assert found[name].flags.writeable
 
 
 def test_only_what_is_named_is_removed_and_only_once_the_new_one_is_there(tmp_path: Path) -> None:
-    """By position; partitions do not see each other's."""
-    snapshots = SnapshotDir(tmp_path, 0)
-    for position in (5, 9, 100):
-        snapshots.save(arrays(position), {"position": position})
-    snapshots.save(arrays(20), {"position": 20}, remove=[5, 9], confirm=lambda: False)
-    assert snapshots.positions() == [5, 9, 100]
-    snapshots.save(arrays(20), {"position": 20}, remove=[5, 9])
-    assert snapshots.positions() == [20, 100]
-    assert SnapshotDir(tmp_path, 1).positions() == []
-    assert SnapshotDir(tmp_path, 1).load_newest(1000) is None
+    """Partitions do not see each other's."""
+    snapshots = a_dir(tmp_path)
+    five, nine, hundred = (saved(snapshots, position) for position in (5, 9, 100))
+    new = arrays(20), {"position": 20}, "n20"
+    snapshots.save(*new, remove=[five, nine], confirm=lambda: False)
+    assert snapshots.marks() == [five, nine, hundred]
+    snapshots.save(*new, remove=[five, nine])
+    assert snapshots.marks() == [Mark(20, "n20"), hundred]
+    assert a_dir(tmp_path, 1).marks() == []
 
 
-def test_a_snapshot_above_the_fence_is_removed_and_an_older_one_taken(tmp_path: Path) -> None:
-    """The store went back: those positions will be given to other content."""
-    snapshots = SnapshotDir(tmp_path, 0)
-    for position in (10, 20):
-        snapshots.save(arrays(position), {"position": position})
-    loaded = snapshots.load_newest(19)
-    assert loaded is not None
-    assert loaded[1]["position"] == 10
-    assert snapshots.positions() == [10]
+def test_only_a_snapshot_that_the_store_knows_is_taken(tmp_path: Path) -> None:
+    """Whatever its position: the others are of another history."""
+    snapshots = a_dir(tmp_path)
+    ten, twenty = saved(snapshots, 10), saved(snapshots, 20)
+    assert newest(snapshots, ten, twenty) == 20
+    assert newest(snapshots, ten) == 10
+    assert newest(snapshots, Mark(20, "other")) is None
+    assert newest(a_dir(tmp_path, lineage="there"), ten, twenty) is None
+
+
+def test_what_others_left_is_swept_but_for_the_newest_few(tmp_path: Path) -> None:
+    """Drafts of the dead, snapshots of lost histories, other stores' directories."""
+    snapshots = a_dir(tmp_path)
+    known = saved(snapshots, 1)
+    lost = [saved(snapshots, position) for position in range(2, 7)]
+    (snapshots.directory / "00000000000000000011.n.1.draft").write_bytes(b"half")
+    for i in range(6):
+        foreign = a_dir(tmp_path, lineage=f"store{i}")
+        saved(foreign, 1)
+        os.utime(foreign.directory, (i, i))
+    for i, mark in enumerate(lost):
+        os.utime(file_of(snapshots, mark), (i, i))
+    snapshots.sweep([known])
+    assert snapshots.marks() == [known, *lost[-UNKNOWN_KEPT:]]
+    assert len(list(snapshots.directory.iterdir())) == 1 + UNKNOWN_KEPT
+    beside = {path.name for path in snapshots.directory.parent.iterdir()}
+    assert beside == {"here", *(f"store{i}" for i in range(6 - FOREIGN_KEPT, 6))}
 
 
 def damage(path: Path, how: str) -> None:
@@ -67,7 +107,7 @@ def damage(path: Path, how: str) -> None:
     elif how == "header":
         data[40] ^= 1
     elif how == "version":
-        data[8] = 2
+        data[8] = 99
     elif how == "magic":
         data[0] ^= 1
     elif how == "length":
@@ -82,7 +122,7 @@ def damage(path: Path, how: str) -> None:
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ("array", "damaged"), ("header", "header is damaged"), ("version", "schema 2"),
+        ("array", "damaged"), ("header", "header is damaged"), ("version", "schema 99"),
         ("magic", "starts with"), ("length", "cut off"), ("end", "cut off"), ("0", "no snapshot"),
         ("19", "no snapshot"), ("30", "cut off"),
     ],
@@ -91,50 +131,77 @@ def test_a_snapshot_that_is_not_sound_is_refused_and_the_older_one_used(
     tmp_path: Path, how: str, said: str
 ) -> None:
     """Damaged, cut off anywhere, or of another version: said once, then set aside."""
-    snapshots = SnapshotDir(tmp_path, 0)
-    snapshots.save(arrays(1), {"position": 10})
-    newest = snapshots.save(arrays(2), {"position": 20})
-    assert newest is not None
-    damage(newest, how)
+    snapshots = a_dir(tmp_path)
+    old, new = saved(snapshots, 10), saved(snapshots, 20)
+    path = file_of(snapshots, new)
+    damage(path, how)
     with pytest.raises(SnapshotError, match=said):
-        snapshots.load(20)
-    loaded = snapshots.load_newest(20)
-    assert loaded is not None
-    assert loaded[1]["position"] == 10
+        snapshots.load(new)
+    assert newest(snapshots, old, new) == 10
     assert [said in str(error) for error in snapshots.refused] == [True]
-    assert snapshots.positions() == [10]
-    assert newest.with_suffix(".refused").exists()
+    assert snapshots.marks() == [old]
+    assert path.with_suffix(".refused").exists()
+
+
+@pytest.mark.parametrize("error", [KeyError("low"), SlotError("a slot"), ZeroDivisionError("x")])
+def test_whatever_restoring_raises_an_older_one_is_taken(tmp_path: Path, error: Exception) -> None:
+    """The reason is said; a fault of the machine is no fault of the snapshot."""
+    snapshots = a_dir(tmp_path)
+    old, new = saved(snapshots, 10), saved(snapshots, 20)
+
+    def restore(_: Arrays, header: dict[str, Any]) -> int:
+        if header["position"] == 20:
+            raise error
+        return int(header["position"])
+
+    assert snapshots.newest([old, new], restore) == (10, old)
+    assert snapshots.refused == [error]
+    error = MemoryError()
+    with pytest.raises(MemoryError):
+        snapshots.newest([old, new], restore)
 
 
 def test_without_a_sound_snapshot_there_is_none(tmp_path: Path) -> None:
     """The rest is the log's work."""
-    snapshots = SnapshotDir(tmp_path, 0)
-    path = snapshots.save(arrays(1), {"position": 10})
-    assert path is not None
-    damage(path, "0")
-    assert snapshots.load_newest(10) is None
+    snapshots = a_dir(tmp_path)
+    mark = saved(snapshots, 10)
+    damage(file_of(snapshots, mark), "0")
+    assert newest(snapshots, mark) is None
+    assert newest(snapshots, Mark(11, "n11")) is None
+    assert snapshots.unreadable == []
 
 
-def test_a_renamed_snapshot_is_refused(tmp_path: Path) -> None:
-    """Its name and its header must agree on the position."""
-    snapshots = SnapshotDir(tmp_path, 0)
-    path = snapshots.save(arrays(1), {"position": 10})
-    assert path is not None
-    path.rename(path.with_name(path.name.replace("10.", "11.")))
-    assert snapshots.load_newest(11) is None
+def test_a_snapshot_that_cannot_be_read_is_told_from_one_that_is_not_there(tmp_path: Path) -> None:
+    """Who could read it again once the disk is mended must not give up its memory."""
+    snapshots = a_dir(tmp_path)
+    mark = saved(snapshots, 10)
+    path = file_of(snapshots, mark)
+    path.unlink()
+    path.mkdir()
+    assert newest(snapshots, mark) is None
+    assert len(snapshots.unreadable) == 1
+
+
+@pytest.mark.parametrize("name", ["11.n10", "10.n11"])
+def test_a_renamed_snapshot_is_refused(tmp_path: Path, name: str) -> None:
+    """Its name and its header must agree on the position and the nonce."""
+    snapshots = a_dir(tmp_path)
+    path = file_of(snapshots, saved(snapshots, 10))
+    path.rename(path.with_name(path.name.replace("10.n10", name)))
+    (mark,) = snapshots.marks()
+    assert newest(snapshots, mark) is None
 
 
 def test_a_task_that_lost_its_partition_leaves_no_snapshot(tmp_path: Path) -> None:
-    """Asked after the writing, before the name; drafts of the dead are swept."""
-    snapshots = SnapshotDir(tmp_path, 0)
-    assert snapshots.save(arrays(1), {"position": 10}, confirm=lambda: False) is None
-    (snapshots.directory / "00000000000000000011.1.draft").write_bytes(b"half")
-    assert snapshots.load_newest(100) is None
+    """Asked after the writing, before the name."""
+    snapshots = a_dir(tmp_path)
+    assert snapshots.save(arrays(1), {"position": 10}, "n", confirm=lambda: False) is None
     assert list(snapshots.directory.iterdir()) == []
 
 
 def test_objects_are_not_saved(tmp_path: Path) -> None:
     """No pickle, ever."""
+    snapshots = a_dir(tmp_path)
     with pytest.raises(SnapshotError, match="plain numbers"):
-        SnapshotDir(tmp_path, 0).save({"x": np.array([{}])}, {"position": 1})
-    assert SnapshotDir(tmp_path, 0).positions() == []
+        snapshots.save({"x": np.array([{}])}, {"position": 1}, "n")
+    assert snapshots.marks() == []

@@ -72,7 +72,7 @@ def test_a_snapshot_is_due_after_the_backlogs_share(tmp_path: Path) -> None:
         bolt = started(AggregateBolt, town)
         assert bolt.give(0, 1, 1, 1) == "ack"
         bolt.component.saver.collect(wait=True)
-        assert [position for position, _ in bolt.component.owned[0].saved] == [1]
+        assert [mark.position for mark in bolt.component.owned[0].saved] == [1]
 
 
 def a_producer(town: Town, connection: Any, patience_s: float) -> Producer:

@@ -93,8 +93,8 @@ def test_a_drained_stream_ends_by_itself_and_exact(town: Town) -> None:
         assert heartbeats(connection, "wattstorm") == []
         tails = town.log(connection).tails(town.partitions)
     for partition, tail in enumerate(tails):
-        names = (town.directory / "state" / f"p{partition}").glob("*.snap")
-        assert max(int(name.stem) for name in names) == tail
+        names = (town.directory / "state" / f"p{partition}").rglob("*.snap")
+        assert max(int(file.name.partition(".")[0]) for file in names) == tail
     Engine(town.settings, town.url, workers=1).run(drain=True)
     with town.connect() as connection:
         assert audit(town, connection)["received"] == received

@@ -18,9 +18,11 @@ from wattstorm.store.deadletters import DeadLetter
 from wattstorm.store.keys import partition_keys, slot_member, store_keys
 from wattstorm.store.log import PRODUCER_LIFETIME_S
 from wattstorm.store.scripts import Argument, Script
+from wattstorm.store.snapshots import Mark
 
 _ACQUIRE, _TRY, _COMMIT = Script("acquire"), Script("try_block"), Script("commit", "set_aside")
-_STAND_STILL = Script("stand_still")
+_STAND_STILL, _BIRTH = Script("stand_still"), Script("birth")
+_CONFIRM, _REPLAY_FAILED = Script("confirm"), Script("replay_failed")
 _RENEW = Script("renew")
 Counts = Mapping[str, int]
 COUNTERS_OUTLIVE_DAYS: Final = 31
@@ -36,7 +38,8 @@ class Fence:
     takes: how often the partition was taken since the fence last moved; tries: how
     often the block after the fence was tried alone; poisoned (told by `acquire`
     only): positions in the log that were passed without being applied; fault (told by
-    `fence` only): why the partition stands still, "" if it does not."""
+    `fence` only): why the partition stands still, "" if it does not; lineage, snapshots
+    (told by `acquire` only): which store's history this is, and the snapshots of it."""
 
     position: int
     token: str
@@ -47,6 +50,13 @@ class Fence:
     tries: int = 0
     poisoned: frozenset[int] = frozenset()
     fault: str = ""
+    lineage: str = ""
+    snapshots: tuple[Mark, ...] = ()
+
+
+def give_birth(connection: Connection, prefix: str) -> int:
+    """When a task is born, µs: by the store's clock, and later than all that were before it."""
+    return int(_BIRTH.run(connection, "begin a task", [store_keys(prefix).births], []))
 
 
 class PartitionStore:
@@ -71,25 +81,29 @@ class PartitionStore:
         self.day_lifetime_s = days * 86_400
         self.connection, self.partition = connection, partition
         self.keep_dead = f"{keep_dead} {keep_dead_bytes}"
-        self.keys = partition_keys(prefix, partition)
-        self._backlog = store_keys(prefix).backlog
+        self.keys, store = partition_keys(prefix, partition), store_keys(prefix)
+        self.births, self._backlog = store.births, store.backlog
 
     def acquire(self, birth_us: int) -> Fence:
         """Take the partition. FencedOff if a task born later owns it.
 
-        `birth_us`: the store's clock when the task began (`Connection.server_time_us`).
+        `birth_us`: what `give_birth` said when the task began.
         """
         nonce = secrets.token_hex(8)
         answer = _ACQUIRE.run(
-            self.connection, "take a partition", [self.keys.fence, self.keys.poison],
+            self.connection, "take a partition",
+            [self.keys.fence, self.keys.poison, self.keys.snapshots, self.births],
             [birth_us, nonce],
         )  # fmt: skip
         if not answer[0]:
             raise FencedOff(self.partition, f"born at {birth_us} µs", answer[1].decode())
-        _, position, token, highest, epoch, takes, tries, poisoned = answer
+        _, position, token, highest, epoch, takes, tries, poisoned, lineage, known = answer
         return Fence(
             int(position), token.decode(), int(highest), epoch, birth_us, takes, int(tries),
-            frozenset(map(int, poisoned)),
+            frozenset(map(int, poisoned)), lineage=lineage.decode(),
+            snapshots=tuple(
+                Mark(int(p), n.decode()) for n, p in zip(known[::2], known[1::2], strict=True)
+            ),
         )  # fmt: skip
 
     def fence(self) -> Fence:
@@ -131,6 +145,27 @@ class PartitionStore:
         if said == b"moved":
             raise FenceMoved(self.partition, position - 1, int(value))
         return said == b"try", int(value)
+
+    def confirm_snapshot(self, token: str, mark: Mark, stay: Sequence[Mark]) -> bool:
+        """Let the store know a snapshot that is on disk, and forget all but it and `stay`.
+
+        False: the partition is another's, or the store went back below it; it must not
+        get its name.
+        """
+        keys = [self.keys.fence, self.keys.snapshots]
+        arguments: list[Argument] = [token, mark.position, mark.nonce]
+        arguments += [other.nonce for other in stay]
+        answer = _CONFIRM.run(self.connection, "confirm a snapshot", keys, arguments)
+        return bool(answer[0] == b"ok")
+
+    def replay_failed(self, token: str) -> int:
+        """Count that the log could not be replayed up to the fence; how often, since it moved."""
+        said, value = _REPLAY_FAILED.run(
+            self.connection, "count a failed replay", [self.keys.fence], [token]
+        )
+        if said == b"owner":
+            raise FencedOff(self.partition, token, value.decode())
+        return int(value)
 
     def stand_still(self, token: str, why: str) -> None:
         """Keep why the partition stands still, until a commit; the block after the fence was

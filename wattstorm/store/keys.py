@@ -24,6 +24,7 @@ class PartitionKeys:
         self.dead = f"{tag}:dead"
         self.dead_account = f"{tag}:dead:account"
         self.poison = f"{tag}:poison"
+        self.snapshots = f"{tag}:snapshots"
 
     def producer(self, name: str) -> str:
         return f"{self.tag}:producer:{name}"
@@ -57,6 +58,7 @@ class StoreKeys:
         self.ingest = f"{prefix}:ingest"
         self.workers = f"{prefix}:workers"
         self.engine = f"{prefix}:engine"
+        self.births = f"{prefix}:births"
 
 
 @lru_cache(maxsize=4096)

@@ -53,6 +53,14 @@ class Appended(NamedTuple):
     last_number: int
 
 
+class Claim(NamedTuple):
+    """taken: by who asked; last_number: the producer's; session: of who has the name now."""
+
+    taken: bool
+    last_number: int
+    session: str
+
+
 class Entry(NamedTuple):
     """chain: stands for this entry and all before it, arrival times included; two logs
     that have the same one at a position are the same up to there."""
@@ -181,13 +189,13 @@ class Log:
 
     def claim(
         self, producer: str, partitions: Sequence[int], session: str, last: int | None = None
-    ) -> list[tuple[bool, int]]:
-        """Take a producer's name: (taken?, its last number) a partition; `last` sets it anew."""
+    ) -> list[Claim]:
+        """Take a producer's name, per partition; `last` sets its last number anew."""
         number = "" if last is None else str(last)
         arguments: list[Argument] = [session, PRODUCER_LIFETIME_S, number]
         calls = [([self._keys(p).producer(producer)], arguments) for p in partitions]
         answers = _CLAIM.run_many(self.connection, "take a producer's name", calls)
-        return [(bool(taken), number) for taken, number in answers]
+        return [Claim(bool(taken), last, held.decode()) for taken, last, held in answers]
 
     def last_numbers(self, producer: str, partitions: Sequence[int]) -> list[int]:
         """The last number that the store has of this producer, a partition; 0: none."""

@@ -83,10 +83,8 @@ class Producer:
         self.counts = ProducerCounts()
         self._losses: list[str] = []
         self._unsure = self._refused_full = False
-        # The store's clock first: of two processes the one started later keeps the name.
-        self._session = f"{log.connection.server_time_us():016d}-{secrets.token_hex(4)}"
-        claims = log.claim(name, partitions, self._session)
-        self.lanes = Lanes({p: last for p, (_, last) in zip(partitions, claims, strict=True)})
+        self._session, lasts = _begin_session(log, name, partitions)
+        self.lanes = Lanes(lasts)
         self._safety = Safety(log, name, self.lanes, hold_s)
 
     def send(self, block: Block) -> None:
@@ -210,7 +208,7 @@ class Producer:
         """Ask; what it took counts as taken, what it lost is pending again."""
         self._safety.reset()
         claims = self.log.claim(self.name, list(self.lanes.of), self._session)
-        for lane, (mine, last) in zip(self.lanes, claims, strict=True):
+        for lane, (mine, last, _) in zip(self.lanes, claims, strict=True):
             if not mine:
                 raise self._name_taken()
             while lane.pending and lane.pending[0].number <= last:
@@ -274,6 +272,23 @@ class Producer:
         self.counts.waited_s += time.monotonic() - before
         if not up:
             raise error
+
+
+def _begin_session(log: Log, name: str, partitions: Sequence[int]) -> tuple[str, dict[int, int]]:
+    """(a session that is later than all before it, partition → last number).
+
+    The store's clock first: of two processes the one started later keeps the name. But
+    where the clock was ahead and is set right, later is one µs after the latest.
+    """
+    begun = log.connection.server_time_us()
+    while True:
+        session = f"{begun:016d}-{secrets.token_hex(4)}"
+        claims = log.claim(name, partitions, session)
+        later = [claim.session for claim in claims if not claim.taken]
+        if not later:
+            lasts = {p: claim.last_number for p, claim in zip(partitions, claims, strict=True)}
+            return session, lasts
+        begun = int(max(later).partition("-")[0]) + 1
 
 
 def _why_full(

@@ -123,15 +123,6 @@ class ResultStore:
             max((int(highest or -1) for _, _, highest in found), default=-1),
         )
 
-    def faults(self, partitions: Sequence[int]) -> dict[int, str]:
-        """Partition → why it stands still, of those that do (`PartitionStore.stand_still`)."""
-        pipeline = self.connection.redis.pipeline(transaction=False)
-        for p in partitions:
-            pipeline.hget(partition_keys(self.prefix, p).fence, "fault")
-        found = self.connection.run("read the fences", pipeline.execute)
-        said = zip(partitions, found, strict=True)
-        return {p: why.decode("utf-8", "replace") for p, why in said if why}
-
     def read_partials(self, slots: Sequence[Slot], partitions: Sequence[int]) -> Partials:
         """Sums with their fences; of each partition both are of the same moment."""
         members: list[Argument] = [slot_member(*slot) for slot in slots]

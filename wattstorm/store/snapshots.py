@@ -1,14 +1,16 @@
 """Snapshots: a partition's arrays and the log position that they reflect, in a directory.
 
-    <state_dir>/p<partition>/<position>.snap
+    <state_dir>/p<partition>/<lineage>/<position>.<nonce>.snap
 
     magic, schema, length and CRC of the header (20 bytes) | header: JSON |
     arrays, raw, each at a multiple of 64, with its CRC in the header
 
-A file appears under its name only when it is whole and on disk; what is
-damaged, cut off or of another version is refused with a message, and the next
-older one is taken. Which may go, only their owner knows: `save` removes what it
-is told to.
+A file appears under its name only when it is whole and on disk, and only once the
+store knows its nonce. Who takes a partition starts from the newest one that the
+store knows and that can be restored. What the store does not know is another
+history's (a store that went back, a backup that was restored, another store's with
+the same directory): it is never read. Each store has its own lineage, and so its
+own directories; a few of others' are left for the day when they come back.
 """
 
 from __future__ import annotations
@@ -16,19 +18,24 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import struct
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from wattstorm.errors import SnapshotError
+from wattstorm.errors import RegisterError, SnapshotError
 from wattstorm.private_files import make_private, open_private
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
+UNKNOWN_KEPT: Final = 2
+"""Files of one partition that its store does not know (any more), the newest."""
+FOREIGN_KEPT: Final = 3
+"""Other stores' directories of one partition, the newest."""
 _MAGIC: Final = b"WSNAPSHT"
 _START: Final = struct.Struct("<8sIII")
 _ALIGN: Final = 64
@@ -37,46 +44,56 @@ _HEADER_LIMIT: Final = 64 << 20
 _log = logging.getLogger(__name__)
 
 Arrays = dict[str, npt.NDArray[Any]]
+T = TypeVar("T")
+
+
+class Mark(NamedTuple):
+    """Which snapshot: the log position that it reflects, and a random text of its own."""
+
+    position: int
+    nonce: str
 
 
 class SnapshotDir:
-    """The snapshots of one partition; `refused` holds why some were passed over."""
+    """The snapshots of one partition of one store.
 
-    def __init__(self, state_dir: str | Path, partition: int) -> None:
-        self.directory = Path(state_dir) / f"p{partition}"
-        self.partition = partition
-        self.refused: list[SnapshotError] = []
+    refused: why some were passed over; unreadable: those of them whose file is there, or
+    should be, but cannot be read.
+    """
 
-    def positions(self) -> list[int]:
-        """Positions that have a file, ascending; whether it is sound only loading tells."""
-        stems = (path.stem for path in self.directory.glob(f"*{_SUFFIX}"))
-        return sorted(int(stem) for stem in stems if stem.isdecimal())
+    def __init__(self, state_dir: str | Path, partition: int, lineage: str) -> None:
+        self.directory = Path(state_dir) / f"p{partition}" / lineage
+        self.partition, self.lineage = partition, lineage
+        self.refused: list[Exception] = []
+        self.unreadable: list[SnapshotError] = []
+
+    def marks(self) -> list[Mark]:
+        """All that have a file, ascending; whether it is sound only loading tells."""
+        parts = [path.name.split(".") for path in self.directory.glob(f"*{_SUFFIX}")]
+        return sorted(Mark(int(p[0]), p[1]) for p in parts if len(p) == 3 and p[0].isdecimal())
 
     def save(
         self,
         arrays: Mapping[str, npt.NDArray[Any]],
         header: Mapping[str, Any],
+        nonce: str,
         *,
         confirm: Callable[[], bool] | None = None,
-        remove: Sequence[int] = (),
+        remove: Sequence[Mark] = (),
     ) -> Path | None:
-        """Write a snapshot at `header["position"]`, then remove those at `remove`.
+        """Write a snapshot at `header["position"]`, then remove those named by `remove`.
 
         confirm: asked when the file is on disk, before it gets its name; where
         it says no (the partition has another owner) nothing is kept: None.
         """
-        path = self._path(int(header["position"]))
-        make_private(make_private(self.directory.parent) / self.directory.name)
+        path = self._path(Mark(int(header["position"]), nonce))
         draft = path.with_suffix(f".{os.getpid()}.draft")
         try:
-            with open_private(draft) as file:
-                _write(file, arrays, header)
-                file.flush()
-                os.fsync(file.fileno())
+            self._make_directory()
+            self.write(draft, arrays, {**header, "lineage": self.lineage, "nonce": nonce})
             if confirm is not None and not confirm():
                 return None
-            draft.replace(path)
-            self._sync()
+            self.name(draft, path)
         except OSError as error:
             raise SnapshotError(
                 f"partition {self.partition}: {path} cannot be written: {error}",
@@ -84,73 +101,135 @@ class SnapshotDir:
             ) from error
         finally:
             draft.unlink(missing_ok=True)
-        for position in remove:
-            self._path(position).unlink(missing_ok=True)
+        for mark in remove:
+            self._path(mark).unlink(missing_ok=True)
         return path
 
-    def load_newest(self, at_or_below: int) -> tuple[Arrays, dict[str, Any]] | None:
-        """The newest sound snapshot at or below the fence `at_or_below`, or None.
+    def write(
+        self, draft: Path, arrays: Mapping[str, npt.NDArray[Any]], header: Mapping[str, Any]
+    ) -> None:
+        """The whole file, on disk, under a name that nobody reads."""
+        with open_private(draft) as file:
+            _write(file, arrays, header)
+            file.flush()
+            os.fsync(file.fileno())
 
-        Those above it are removed: the store went back, and their positions will be given
-        to other content. So only the partition's owner may call this, with its fence.
+    def name(self, draft: Path, path: Path) -> None:
+        draft.replace(path)
+        _sync(self.directory)
+
+    def newest(
+        self, known: Collection[Mark], restore: Callable[[Arrays, dict[str, Any]], T]
+    ) -> tuple[T, Mark] | None:
+        """`restore` of the newest snapshot among `known` with which it succeeds.
+
+        Whatever is wrong with one (damage, another version, an error in restoring it), it
+        is refused with the reason, and the next older one is taken.
         """
-        self._clean(at_or_below)
-        for position in reversed(self.positions()):
+        for mark in sorted(known, reverse=True):
             try:
-                arrays, header = self.load(position)
-            except SnapshotError as error:
-                _log.warning("%s", error)
-                self.refused.append(error)
-                if not isinstance(error.__cause__, OSError):
-                    self._set_aside(position)
-            else:
-                return arrays, header
+                return restore(*self.load(mark)), mark
+            except (MemoryError, RegisterError):
+                raise  # not this snapshot's fault
+            except Exception as error:
+                self._refuse(mark, error)
         return None
 
-    def load(self, position: int) -> tuple[Arrays, dict[str, Any]]:
-        """The snapshot at exactly `position`, or SnapshotError."""
-        path = self._path(position)
+    def load(self, mark: Mark) -> tuple[Arrays, dict[str, Any]]:
+        """One snapshot, or SnapshotError."""
+        path = self._path(mark)
         try:
             with path.open("rb") as file:
                 arrays, header = _read(file, os.fstat(file.fileno()).st_size)
-        except (OSError, SnapshotError) as error:
-            what = error.what if isinstance(error, SnapshotError) else str(error)
+            found = header.get("position"), header.get("nonce"), header.get("lineage")
+            if found != (*mark, self.lineage):
+                raise SnapshotError(f"it is of position, nonce and lineage {found}")
+        except (OSError, SnapshotError, LookupError, TypeError, ValueError) as error:
+            what = error.what if isinstance(error, SnapshotError) else repr(error)
             raise SnapshotError(
                 f"partition {self.partition}: snapshot {path} is refused: {what}",
                 "an older one is taken, and the rest is rebuilt from the log",
             ) from error
-        if header.get("position") != position:
-            raise SnapshotError(f"{path} is refused: it is of position {header.get('position')}")
         return arrays, header
 
-    def _path(self, position: int) -> Path:
-        return self.directory / f"{position:020d}{_SUFFIX}"
+    def sweep(self, known: Collection[Mark]) -> None:
+        """Remove drafts of the dead, and what is left of other histories beyond the newest few.
 
-    def _clean(self, fence: int) -> None:
-        """Remove what must not be loaded: snapshots above the fence, drafts of the dead."""
-        for position in self.positions():
-            if position > fence:
-                _log.warning(
-                    "partition %d: snapshot at %d is above the fence %d and is removed",
-                    self.partition, position, fence,
-                )  # fmt: skip
-                self._path(position).unlink(missing_ok=True)
+        Only the partition's owner may call this, with what its store knows.
+        """
         for draft in self.directory.glob("*.draft"):
             draft.unlink(missing_ok=True)
+        unknown = [self._path(mark) for mark in self.marks() if mark not in known]
+        if unknown:
+            _log.warning(
+                "partition %d: %d snapshots in %s are of a history that its store does not know; "
+                "they are not used",
+                self.partition, len(unknown), self.directory,
+            )  # fmt: skip
+        for path in _newest_first(unknown)[UNKNOWN_KEPT:]:
+            path.unlink(missing_ok=True)
+        beside = self.directory.parent.glob("*/") if self.directory.parent.is_dir() else ()
+        foreign = [path for path in beside if path.name != self.lineage]
+        if foreign and not self.directory.is_dir():
+            _log.warning(
+                "partition %d: the snapshots in %s are of other stores and are not used",
+                self.partition, self.directory.parent,
+            )  # fmt: skip
+        for path in _newest_first(foreign)[FOREIGN_KEPT:]:
+            shutil.rmtree(path, ignore_errors=True)
 
-    def _set_aside(self, position: int) -> None:
-        """No longer a base, nor one of the two; the last such file stays for who wants to look."""
-        path = self._path(position)
+    def _path(self, mark: Mark) -> Path:
+        return self.directory / f"{mark.position:020d}.{mark.nonce}{_SUFFIX}"
+
+    def _refuse(self, mark: Mark, error: Exception) -> None:
+        self.refused.append(error)
+        if not isinstance(error, SnapshotError):
+            _log.warning(
+                "partition %d: snapshot %s cannot be restored: %r",
+                self.partition, self._path(mark), error, exc_info=error,
+            )  # fmt: skip
+            return
+        _log.warning("%s", error)
+        cause = error.__cause__
+        if isinstance(cause, OSError):
+            if not isinstance(cause, FileNotFoundError):
+                self.unreadable.append(error)
+        elif cause is not None:
+            self._set_aside(mark)
+
+    def _set_aside(self, mark: Mark) -> None:
+        """Damaged: no base any more; the last such file stays for who wants to look."""
+        path = self._path(mark)
         for older in self.directory.glob("*.refused"):
             older.unlink(missing_ok=True)
         path.replace(path.with_suffix(".refused"))
 
-    def _sync(self) -> None:
-        descriptor = os.open(self.directory, os.O_RDONLY)
+    def _make_directory(self) -> None:
+        if not self.directory.is_dir():
+            of_partition = self.directory.parent
+            make_private(
+                make_private(make_private(of_partition.parent) / of_partition.name) / self.lineage
+            )
+            for parent in (of_partition, of_partition.parent):
+                _sync(parent)
+
+
+def _newest_first(paths: Sequence[Path]) -> list[Path]:
+    def changed(path: Path) -> float:
         try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+            return path.stat().st_mtime
+        except OSError:
+            return 0.0
+
+    return sorted(paths, key=changed, reverse=True)
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _write(

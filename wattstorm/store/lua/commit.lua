@@ -58,7 +58,7 @@ end
 local highest = tonumber(fence[3] or -1)
 if tonumber(ARGV[5]) > highest then redis.call('HSET', KEYS[1], 'highest', ARGV[5]) end
 redis.call('HSET', KEYS[1], 'position', position, 'takes', '0')
-redis.call('HDEL', KEYS[1], 'trying', 'tries', 'trier', 'fault')
+redis.call('HDEL', KEYS[1], 'trying', 'tries', 'trier', 'fault', 'replays')
 -- Whoever brings the state up to the fence out of the log must not try it again.
 if ARGV[10] ~= '0' then redis.call('ZADD', KEYS[7], ARGV[10], ARGV[10]) end
 redis.call('HINCRBY', KEYS[5], 'committed', ARGV[4])
