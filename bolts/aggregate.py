@@ -83,6 +83,7 @@ class AggregateBolt(MinibatchBolt):
             partials={key: sums.to_bytes() for key, sums in own.state.changes().items()},
             audit=commit.total, by_day=commit.by_day, by_producer=commit.by_producer,
             dead=commit.dead, poisoned=commit.poisoned, chain=entries[-1].chain,
+            lows=own.state.lows(),
         )  # fmt: skip
 
     def announce(self, own: Owned) -> None:

@@ -14,15 +14,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from streamparse import Bolt
 
 from wattstorm.errors import StoreError
-from wattstorm.metering.aggregates import Scopes, SlotSums
+from wattstorm.metering.aggregates import Scopes
 from wattstorm.metering.partition import Rules
 from wattstorm.metering.register import Register
 from wattstorm.settings import Settings
 from wattstorm.shipped import check_code
+from wattstorm.store.closing import Folding, added
 from wattstorm.store.connection import connected
 from wattstorm.store.results import Partials, ResultStore, Slot, SlotRows
 from wattstorm.store.workers import Presence
@@ -47,8 +47,10 @@ class PublishBolt(CheckedEmits, Bolt):
         self.connection = connected(self.settings, conf["wattstorm.store_url"])
         prefix = self.settings.store.prefix
         self.results = ResultStore(
-            self.connection, prefix, expire_days=self.settings.results.expire_days
-        )
+            self.connection, prefix, expire_days=self.settings.results.expire_days,
+            per_day=self.rules.grid.per_day,
+        )  # fmt: skip
+        self.folding = Folding(self.results, self.rules.grid.per_day)
         index, _ = task_index(context)
         self.presence = Presence(self.connection, prefix, conf, self.component_name, index)
         self.partitions = range(self.register.partitions)
@@ -73,11 +75,13 @@ class PublishBolt(CheckedEmits, Bolt):
             self.keep()
             slots = self.results.dirty(partitions)
             if deadlines:
-                newest = self.results.fences(self.partitions).newest
-                slots |= self.results.provisional(newest - self.rules.deadline_slots)
+                seen = self.results.fences(self.partitions)
+                slots |= self.results.provisional(seen.newest - self.rules.deadline_slots)
             ordered = sorted(slots)
             for at in range(0, len(ordered), SLOTS_AT_ONCE):
                 self.publish(ordered[at : at + SLOTS_AT_ONCE])
+            if deadlines:
+                self.folding.fold(self.partitions, seen)
             self.told.clear()
             self.down = False
         except StoreError as error:
@@ -113,7 +117,7 @@ class PublishBolt(CheckedEmits, Bolt):
     def rows(self, key: Slot, partials: Partials) -> SlotRows:
         """The slot's result in each scope; a scope that nothing is expected of has one only
         in the place of another."""
-        merged = merge(partials.sums[key], self.scopes.classes)
+        merged = added([*partials.sums[key], partials.closed.get(key)])
         wh, readings = self.scopes.roll_up(merged)
         expected = self.scopes.expected(int(self.rules.calendar.dates_of([key[1]])[0]))
         late = partials.fences.newest >= key[1] + self.rules.deadline_slots
@@ -135,13 +139,3 @@ class PublishBolt(CheckedEmits, Bolt):
             else:
                 empty[label] = row
         return SlotRows(rows, empty, all_final)
-
-
-def merge(parts: list[bytes | None], classes: int) -> SlotSums:
-    """The partitions' sums of one slot, added up; zeros where none has any."""
-    zeros = np.zeros(classes, np.int64)
-    total = SlotSums(zeros, zeros, 0)
-    for part in parts:
-        if part is not None:
-            total = total + SlotSums.from_bytes(part)
-    return total

@@ -20,7 +20,9 @@ from tests.stream.town import Town as Stream
 from wattstorm.metering.aggregates import SlotSums
 from wattstorm.metering.register import Register
 from wattstorm.settings import Settings
+from wattstorm.store import closing
 from wattstorm.store.connection import Connection
+from wattstorm.store.results import ResultStore
 
 MANY = Faults(
     gap=0.01, gap_day=0.02, late=0.03, too_late=0.01, doubled=0.02, corrected=0.02,
@@ -65,10 +67,9 @@ def entries(stream: Stream) -> list[list[bytes]]:
 def committed(stream: Stream, connection: Connection) -> dict[int, SlotSums]:
     """Slot → sums by class."""
     merged: dict[int, SlotSums] = {}
-    for store in stream.stores(connection):
-        for member, data in connection.redis.hgetall(store.keys.partials).items():
-            slot, sums = int(member.decode().split(":")[1]), SlotSums.from_bytes(data)
-            merged[slot] = merged[slot] + sums if slot in merged else sums
+    results = ResultStore(connection, stream.settings.store.prefix)
+    for (_, slot), sums in closing.committed_sums(results, stream.partitions).items():
+        merged[slot] = merged[slot] + sums if slot in merged else sums
     return merged
 
 

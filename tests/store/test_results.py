@@ -161,7 +161,7 @@ def test_partials_come_with_the_fence_of_the_same_moment(connection: Connection)
     """A partition that has nothing of a slot says None."""
     committed(connection, 0, 4, s1=b"a", s2=b"b")
     committed(connection, 1, 9, s2=b"c")
-    fences, sums = ResultStore(connection, "w").read_partials([(0, 1), (0, 2)], [0, 1, 2])
+    fences, sums, _ = ResultStore(connection, "w").read_partials([(0, 1), (0, 2)], [0, 1, 2])
     assert fences.stamp.tolist() == [4, 9, 0]
     assert sums == {(0, 1): [b"a", None, None], (0, 2): [b"b", b"c", None]}
 

@@ -19,9 +19,11 @@ from wattstorm.metering.aggregates import Scopes, SlotSums
 from wattstorm.metering.register import Register
 from wattstorm.readers.results import Results
 from wattstorm.settings import Settings
+from wattstorm.store import closing
 from wattstorm.store.commit import PartitionStore
 from wattstorm.store.connection import Connection
 from wattstorm.store.log import Log
+from wattstorm.store.results import ResultStore
 
 DAY0 = 19_700 * 48
 
@@ -114,13 +116,12 @@ def truth(stream: pl.DataFrame) -> dict[str, dict[int, tuple[int, int]]]:
 
 
 def committed_sums(town: Town, connection: Connection) -> dict[str, dict[int, tuple[int, int]]]:
-    """The same out of the committed partials."""
+    """The same out of the committed sums."""
     scopes = Scopes(town.register)
     merged: dict[int, SlotSums] = {}
-    for store in town.stores(connection):
-        for member, data in connection.redis.hgetall(store.keys.partials).items():
-            slot, sums = int(member.decode().split(":")[1]), SlotSums.from_bytes(data)
-            merged[slot] = merged[slot] + sums if slot in merged else sums
+    results = ResultStore(connection, town.settings.store.prefix)
+    for (_, slot), sums in closing.committed_sums(results, town.partitions).items():
+        merged[slot] = merged[slot] + sums if slot in merged else sums
     out: dict[str, dict[int, tuple[int, int]]] = {}
     for slot, sums in merged.items():
         wh, n = scopes.roll_up(sums)

@@ -41,6 +41,11 @@ class SlotSums:
     readings: npt.NDArray[np.int64]
     revision: int
 
+    @classmethod
+    def zeros(cls, classes: int) -> SlotSums:
+        nothing = np.zeros(classes, np.int64)
+        return cls(nothing, nothing, 0)
+
     def __add__(self, other: SlotSums) -> SlotSums:
         a, b = self._aligned(other)
         return SlotSums(a.wh + b.wh, a.readings + b.readings, a.revision + b.revision)

@@ -187,6 +187,7 @@ class PartitionStore:
         dead: Sequence[DeadLetter] = (),
         poisoned: int = 0,
         chain: bytes | None = None,
+        lows: Mapping[int, int] | None = None,
     ) -> None:
         """Move the fence from `expected` to `position` and apply the rest with it.
 
@@ -204,6 +205,7 @@ class PartitionStore:
         arguments: list[Argument] = [token, expected, position, committed_bytes, highest]
         arguments += [self.keep_dead, len(partials or {}), len(dead), len(days) + len(names)]
         arguments += (poisoned, b"-" if chain is None else chain)
+        arguments.append(" ".join(f"{channel} {low}" for channel, low in (lows or {}).items()))
         for (channel, slot), sums in (partials or {}).items():
             arguments += (slot_member(channel, slot), sums)
         for letter in dead:

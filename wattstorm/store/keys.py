@@ -3,6 +3,24 @@
 Keys of one partition begin with `{<prefix>:p<N>}`, those of one UTC day of results
 with `{<prefix>:day:<D>}`. Scripts touch keys of several partitions: wattstorm needs
 a single primary, and what it keeps goes back as a whole if that store does.
+
+What bounds each, so that a store holds no more after years than after weeks:
+
+| key | holds | bounded by |
+|---|---|---|
+| p: log, poison | entries, those passed unapplied | log.backlog_mb; trimmed behind snapshots |
+| p: head, fence, audit | scalars | as they are |
+| p: partials | sums by slot | the open days: closed ones are folded (`closing`) |
+| p: dirty | slots to publish | the open days |
+| p: dead, dead:account | dead letters | dead_letters.keep, keep_mb |
+| p: producer:… | last number of a producer | PRODUCER_LIFETIME_S after it last sent |
+| p: audit:producer:… | its counters | the same |
+| p: audit:day:… | counters of a day and channel | results.expire_days, and a month |
+| day: curve:…, stamps, closed | results, and the sums they are made of | results.expire_days |
+| days | days with results | the same |
+| provisional | published slots that are not final | stream.deadline_hours |
+| ingest, ingest:dead | counters, refused rows | dead_letters.keep, keep_mb |
+| meta, backlog, folds, workers, engine | scalars | as they are |
 """
 
 from __future__ import annotations
@@ -42,6 +60,7 @@ class DayKeys:
     def __init__(self, prefix: str, utc_day: int) -> None:
         self.tag = f"{{{prefix}:day:{utc_day}}}"
         self.stamps = f"{self.tag}:stamps"
+        self.closed = f"{self.tag}:closed"
 
     def curve(self, channel: int, label: str) -> str:
         return f"{self.tag}:curve:{channel}:{label}"
@@ -53,6 +72,7 @@ class StoreKeys:
     def __init__(self, prefix: str) -> None:
         self.days = f"{prefix}:days"
         self.provisional = f"{prefix}:provisional"
+        self.folds = f"{prefix}:folds"
         self.meta = f"{prefix}:meta"
         self.backlog = f"{prefix}:backlog"
         self.ingest = f"{prefix}:ingest"

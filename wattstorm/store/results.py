@@ -16,14 +16,15 @@ so the store keeps all of it or nothing.
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from wattstorm.errors import StreamError
+from wattstorm.errors import StoreError, StreamError
 from wattstorm.metering.block import Channel
 from wattstorm.store.connection import Connection
 from wattstorm.store.keys import (
@@ -37,6 +38,9 @@ from wattstorm.store.scripts import Argument, Script
 
 _READ, _WRITE = Script("read_partials"), Script("write_results")
 
+FOLDED_MEANWHILE: Final = 10
+"""How often sums are read that were folded while they were read."""
+
 Slot = tuple[int, int]
 """(channel, slot)."""
 
@@ -45,19 +49,38 @@ class Seen(NamedTuple):
     """Fences as they were seen, in the order of the partitions asked.
 
     stamp: uint64[partitions], positions; owners: their owners' tokens ("": nobody's yet);
-    newest: the newest slot that any partition had accepted, -1 before any.
+    newest: the newest slot that any partition had accepted, -1 before any; lows: of each
+    partition by channel the first slot that it still takes; folds: name of the last fold.
     """
 
     stamp: npt.NDArray[np.uint64]
     owners: tuple[str, ...]
     newest: int = -1
+    lows: tuple[Mapping[int, int], ...] = ()
+    folds: bytes = b""
+
+    @classmethod
+    def of(cls, fences: Sequence[Mapping[bytes, bytes]], folds: bytes = b"") -> Seen:
+        """Out of the fences' hashes."""
+        return cls(
+            np.array([int(fence.get(b"position", 0)) for fence in fences], np.uint64),
+            tuple(fence.get(b"owner", b"").decode() for fence in fences),
+            max((int(fence.get(b"highest", -1)) for fence in fences), default=-1),
+            tuple(
+                {int(name[4:]): int(low) for name, low in fence.items() if name[:4] == b"low:"}
+                for fence in fences
+            ),
+            folds,
+        )
 
 
 class Partials(NamedTuple):
-    """sums: each slot's bytes by partition, None where it has none, seen with these fences."""
+    """sums: each slot's bytes by partition, None where it has none, seen with these fences;
+    closed: the bytes of what was folded of the slots (see `closing`)."""
 
     fences: Seen
     sums: dict[Slot, list[bytes | None]]
+    closed: dict[Slot, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +108,13 @@ class Written(NamedTuple):
 
 
 class ResultStore:
-    """Both sides of the results. `expire_days`: how long a day stays after its last change."""
+    """Both sides of the results. expire_days: how long a day stays after its last change;
+    per_day: slots of a UTC day, for the publish step."""
 
-    def __init__(self, connection: Connection, prefix: str, *, expire_days: int = 0) -> None:
-        self.connection, self.prefix = connection, prefix
+    def __init__(
+        self, connection: Connection, prefix: str, *, expire_days: int = 0, per_day: int = 48
+    ) -> None:
+        self.connection, self.prefix, self.per_day = connection, prefix, per_day
         self.lifetime_s = expire_days * 86_400
         self.keys = store_keys(prefix)
 
@@ -115,27 +141,46 @@ class ResultStore:
         """All fences, in one round trip."""
         pipeline = self.connection.redis.pipeline(transaction=False)
         for p in partitions:
-            pipeline.hmget(partition_keys(self.prefix, p).fence, "position", "owner", "highest")
-        found = self.connection.run("read the fences", pipeline.execute)
-        return Seen(
-            np.array([int(position or 0) for position, _, _ in found], np.uint64),
-            tuple((owner or b"").decode() for _, owner, _ in found),
-            max((int(highest or -1) for _, _, highest in found), default=-1),
-        )
+            pipeline.hgetall(partition_keys(self.prefix, p).fence)
+        return Seen.of(self.connection.run("read the fences", pipeline.execute))
 
     def read_partials(self, slots: Sequence[Slot], partitions: Sequence[int]) -> Partials:
-        """Sums with their fences; of each partition both are of the same moment."""
+        """Sums with their fences; of each partition both are of the same moment, and no fold
+        lies between any of them and the rows of closed sums."""
         members: list[Argument] = [slot_member(*slot) for slot in slots]
         keys = [partition_keys(self.prefix, p) for p in partitions]
-        answers = _READ.run_many(
-            self.connection, "read sums", [([k.fence, k.partials], members) for k in keys]
-        )
-        stamp = np.array([answer[0] for answer in answers], np.uint64)
-        owners = tuple(answer[1].decode() for answer in answers)
-        newest = max((answer[2] for answer in answers), default=-1)
+        calls = [([k.fence, k.partials, self.keys.folds], members) for k in keys]
+        for _ in range(FOLDED_MEANWHILE):
+            answers = _READ.run_many(self.connection, "read sums", calls)
+            folds, closed = self._closed(slots)
+            if all(answer[1] == folds for answer in answers):
+                break
+        else:
+            raise StoreError(
+                "cannot read sums: they were folded again and again meanwhile",
+                "look for a second topology on this store",
+            )
+        fences = [dict(zip(flat[::2], flat[1::2], strict=True)) for flat, *_ in answers]
         # A Lua table ends at its first nil, but `false` is sent as nil and keeps its place.
-        sums = {slot: [a[i + 3] for a in answers] for i, slot in enumerate(slots)}
-        return Partials(Seen(stamp, owners, newest), sums)
+        sums = {slot: [a[i + 2] for a in answers] for i, slot in enumerate(slots)}
+        return Partials(Seen.of(fences, folds), sums, closed)
+
+    def _closed(self, slots: Sequence[Slot]) -> tuple[bytes, dict[Slot, bytes]]:
+        """Name of the last fold, and what is folded of these slots; of one moment."""
+        by_day: dict[int, list[Slot]] = {}
+        for slot in slots:
+            by_day.setdefault(slot[1] // self.per_day, []).append(slot)
+        pipeline = self.connection.redis.pipeline(transaction=True)
+        pipeline.get(self.keys.folds)
+        for day, of_day in by_day.items():
+            members = [slot_member(*slot) for slot in of_day]
+            pipeline.hmget(day_keys(self.prefix, day).closed, members)
+        folds, *found = self.connection.run("read closed sums", pipeline.execute)
+        pairs = [
+            pair for of_day, rows in zip(by_day.values(), found, strict=True)
+            for pair in zip(of_day, rows, strict=True)
+        ]  # fmt: skip
+        return folds or b"", {slot: zlib.decompress(row) for slot, row in pairs if row is not None}
 
     def write(
         self, utc_day: int, rows: Mapping[Slot, SlotRows], partitions: Sequence[int], seen: Seen
@@ -172,13 +217,13 @@ class ResultStore:
         day = day_keys(self.prefix, utc_day)
         of_partitions = [partition_keys(self.prefix, p) for p in partitions]
         labels = sorted({label for each in of_slots for label in (*each.rows, *each.empty)})
-        keys = [day.stamps, self.keys.provisional, self.keys.days]
+        keys = [day.stamps, self.keys.provisional, self.keys.days, self.keys.folds, day.closed]
         keys += [k.fence for k in of_partitions]
         keys += [k.dirty for k in of_partitions]
         keys += [day.curve(channel, label) for label in labels]
         stamp = np.ascontiguousarray(seen.stamp, "<u8").tobytes()
         arguments: list[Argument] = [len(of_partitions), len(slots), stamp, self.lifetime_s]
-        arguments += [utc_day, channel, *seen.owners, *slots]
+        arguments += [utc_day, channel, seen.folds, *seen.owners, *slots]
         arguments += ["f" if each.final else "p" for each in of_slots]
         for label in labels:
             arguments += [each.value(label) for each in of_slots]
@@ -192,7 +237,7 @@ class ResultStore:
         )
         for utc_day in map(int, leaving):
             day = day_keys(self.prefix, utc_day)
-            keys = [day.stamps]
+            keys = [day.stamps, day.closed]
             of_partitions = [partition_keys(self.prefix, p) for p in partitions]
             keys += [k.audit_day(utc_day, c) for k in of_partitions for c in Channel]
             keys += [day.curve(channel, label) for channel in Channel for label in labels]

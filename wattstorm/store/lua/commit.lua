@@ -3,7 +3,8 @@
 -- KEYS: fence, partials, dirty, audit, head, dead, poison, log, account of the dead letters,
 --   one hash of counters a group, then backlog
 -- ARGV: token, expected, position, bytes, highest, dead letters kept 'number bytes', P, D, G,
---   position that is poison (or 0), chain of the last entry read ('-': not asked), then
+--   position that is poison (or 0), chain of the last entry read ('-': not asked),
+--   'channel slot …': first slot that is still taken, then
 --   P x (slot, sums), D x (reason, position, count, bytes, what),
 --   (G + 1) x (lifetime in s or 0, n, n x (counter, n)): the first group is KEYS[4],
 --   group i > 1 is KEYS[8 + i].
@@ -23,7 +24,7 @@ redis.call('HDEL', KEYS[1], '')  -- see acquire: full memory must not stop a com
 
 local CHUNK = 1000  -- arguments of one call; Lua's stack ends near 8,000
 local position = ARGV[3]
-local at, P, D, G = 12, tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local at, P, D, G = 13, tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local stop = at + 2 * P
 while at < stop do
   local upto = math.min(at + CHUNK, stop) - 1
@@ -57,6 +58,11 @@ end
 
 local highest = tonumber(fence[3] or -1)
 if tonumber(ARGV[5]) > highest then redis.call('HSET', KEYS[1], 'highest', ARGV[5]) end
+-- A task without memory begins with no window: what was closed stays closed.
+for channel, low in string.gmatch(ARGV[12], '(%d+) (%d+)') do
+  local held = tonumber(redis.call('HGET', KEYS[1], 'low:' .. channel) or -1)
+  if tonumber(low) > held then redis.call('HSET', KEYS[1], 'low:' .. channel, low) end
+end
 redis.call('HSET', KEYS[1], 'position', position, 'takes', '0')
 redis.call('HDEL', KEYS[1], 'trying', 'tries', 'trier', 'fault', 'replays')
 -- Whoever brings the state up to the fence out of the log must not try it again.

@@ -1,19 +1,22 @@
 -- Publish slots of one day and channel, and forget that they are dirty: all or nothing.
--- KEYS: stamps, provisional, days, P fences, P dirty sets, curves (one a label)
+-- KEYS: stamps, provisional, days, name of the last fold, closed sums of the day, P fences,
+--   P dirty sets, curves (one a label)
 -- ARGV: P, S, stamp (u64 little endian a partition), lifetime in s (0: for ever), day, channel,
---   P owners' tokens, S slots, S states (f: final, p: provisional), then for each label S values:
+--   name of the last fold when the sums were read, P owners' tokens, S slots, S states (f: final, p: provisional), then for each label S values:
 --   '' none; {…} a row; 0{…} a row of no readings, which only takes the place of another one
 -- Returns a string of S characters: 1 accepted, 0 refused; 'moved': the sums are of a history
 -- that is no more, read again; or false: fewer partitions than before.
 local P, S = tonumber(ARGV[1]), tonumber(ARGV[2])
 local stamp, lifetime, day, channel = ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
-local TOKENS, SLOTS, STATES, VALUES = 6, 6 + P, 6 + P + S, 6 + P + 2 * S
-local FENCES, DIRTY, CURVES = 3, 3 + P, 3 + 2 * P
+local TOKENS, SLOTS, STATES, VALUES = 7, 7 + P, 7 + P + S, 7 + P + 2 * S
+local FENCES, DIRTY, CURVES = 5, 5 + P, 5 + 2 * P
 
 local function at_partition(vector, p)
   return (struct.unpack('<I8', vector, 8 * p - 7))
 end
 
+-- Sums that were folded meanwhile may be in what was read twice, or not at all.
+if (redis.call('GET', KEYS[4]) or '') ~= ARGV[7] then return 'moved' end
 -- A fence with the owner that was read, and not below: what was read is in its history still.
 local fences = {}
 for p = 1, P do
@@ -57,9 +60,13 @@ local function in_chunks(list, call)
   for at = 1, #list, CHUNK do call(at, math.min(at + CHUNK - 1, #list)) end
 end
 
+local function expire(key)
+  if lifetime > 0 then redis.call('EXPIRE', key, lifetime) else redis.call('PERSIST', key) end
+end
+
 local function put(key, pairs_)
   in_chunks(pairs_, function(at, upto) redis.call('HSET', key, unpack(pairs_, at, upto)) end)
-  if lifetime > 0 then redis.call('EXPIRE', key, lifetime) else redis.call('PERSIST', key) end
+  expire(key)
 end
 
 for label = CURVES + 1, #KEYS do
@@ -77,6 +84,7 @@ for label = CURVES + 1, #KEYS do
   put(KEYS[label], rows)
 end
 put(KEYS[1], stamps)
+expire(KEYS[5])
 
 -- What changed after it was read stays dirty.
 for p = 1, P do
