@@ -6,11 +6,15 @@ import argparse
 
 
 def parse(doc: str | None, **options: int | float | str) -> argparse.Namespace:
-    """`--json`, and one option with its default for each keyword."""
+    """`--json`, and one option with its default for each keyword; False makes it a flag."""
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--json", action="store_true", help="end with one flat JSON object")
     for name, default in options.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default)
+        option = f"--{name.replace('_', '-')}"
+        if default is False:
+            parser.add_argument(option, action="store_true")
+        else:
+            parser.add_argument(option, type=type(default), default=default)
     return parser.parse_args()

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Mapping
 from pathlib import Path
+
+Figure = float | None
+"""None: nothing was delivered, or what it is a ratio of was not; null in the JSON."""
 
 
 def machine() -> str:
@@ -19,12 +23,31 @@ def machine() -> str:
     return f"{cpu}, {os.cpu_count()} cores, {memory:.0f} GB, Python {platform.python_version()}"
 
 
+def heading(title: str) -> None:
+    print(f"{title}\n{machine()}", flush=True)
+
+
+def row(name: str, value: Figure, unit: str) -> None:
+    """One line of the table, on the screen at once: what is measured later may fail."""
+    shown = f"{value:>12,.2f} {unit}" if value is not None else "     nothing was delivered"
+    print(f"  {name:<36} {shown}", flush=True)
+
+
+def as_json(figures: Mapping[str, Figure]) -> str:
+    return json.dumps({k: None if v is None else round(float(v), 4) for k, v in figures.items()})
+
+
+def ratio(of: Figure, to: Figure) -> Figure:
+    """of / to; None where one of them is nothing."""
+    return of / to if of is not None and to else None
+
+
 def report(
-    title: str, rows: list[tuple[str, float, str]], figures: dict[str, float], as_json: bool
+    title: str, rows: list[tuple[str, Figure, str]], figures: Mapping[str, Figure], json_too: bool
 ) -> None:
-    """Print rows of (name, value, unit); with as_json end with `figures` as one JSON line."""
-    print(f"{title}\n{machine()}")
+    """Print rows of (name, value, unit); with json_too end with `figures` as one JSON line."""
+    heading(title)
     for name, value, unit in rows:
-        print(f"  {name:<34} {value:>12,.2f} {unit}")
-    if as_json:
-        print(json.dumps({k: round(float(v), 4) for k, v in figures.items()}))
+        row(name, value, unit)
+    if json_too:
+        print(as_json(figures))
