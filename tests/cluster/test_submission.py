@@ -1,0 +1,31 @@
+"""What Storm is told of a topology, and who has the last word."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from wattstorm.cluster.submission import OPTIONS_VARIABLE, STORM, pre_submit, topology_options
+from wattstorm.settings import Settings
+
+CHILDOPTS = "topology.worker.childopts"
+
+
+def test_the_environments_options_win_over_the_shipped_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A site's own JVM options stay; what names store, code and workers is not up to it."""
+    ours = topology_options(Settings.load(environ={}), "redis://store:6379", workers=3)
+    (tmp_path / "options.json").write_text(json.dumps(ours))
+    monkeypatch.setenv(OPTIONS_VARIABLE, str(tmp_path / "options.json"))
+    options = {CHILDOPTS: "-Dsite=ours", "topology.workers": 1, "wattstorm.store_url": "other"}
+    pre_submit("load_curves", "here", {}, options)
+    assert options == {**ours, CHILDOPTS: "-Dsite=ours"}
+
+
+def test_no_executor_of_storm_spins_while_it_waits() -> None:
+    """Storm's own default asks 1,000 times with a nap of nanoseconds before it sleeps."""
+    for strategy in ("bolt", "backpressure"):
+        assert STORM[f"topology.{strategy}.wait.progressive.level2.count"] == 0
