@@ -33,9 +33,11 @@ from wattstorm.store.log import Log
 from wattstorm.store.workers import Presence
 from wattstorm.tuples import BATCH_FIELDS, BatchRef, CheckedEmits, task_index
 
-IDLE_S = (0.0, 0.001, 0.001, 0.002)
-QUIET_POLLS, QUIET_S = 500, 0.01
-"""Pauses between polls of an empty log, growing: latency when busy, little load when idle."""
+WAIT_MS, QUIET_WAIT_MS = 5, 50
+"""How long to wait in the store for the next entry: while batches are under way, whose acks wait
+meanwhile, and while none is. An entry ends the wait, so neither adds to anybody's latency."""
+POLL_S = 0.002
+"""Pause between two looks at the log while it cannot be waited for."""
 CHECK_S = 1.0
 """How often the fence of a partition at rest is asked: the store may have gone back."""
 KNOCK_S = 5.0
@@ -88,7 +90,7 @@ class ReadingsSpout(CheckedEmits, Spout):
             for p in range(index, register.partitions, tasks)
         }
         self._plans = {p: _Plan() for p in self._stores}
-        self._poll_at, self._empty, self._down = 0.0, 0, False
+        self._poll_at, self._down = 0.0, False
         self._check_at = 0.0
 
     def next_tuple(self) -> None:
@@ -106,15 +108,27 @@ class ReadingsSpout(CheckedEmits, Spout):
                 self._check_at = now + CHECK_S
                 self._check_fences(now)
             emitted = bool(ready) and self._emit_ready(ready)
+            waited = not emitted and self._wait()
+            if waited:  # and answer at once: Storm naps before it asks again
+                self._emit_ready(ready)
         except StoreError as error:
             if not self._down:
                 self.logger.error("the store does not answer, the spout waits: %s", error)
             self._down, self._poll_at = True, now + BACKOFF_S[1] / 4
             return
         self._down = False
-        self._empty = 0 if emitted else self._empty + 1
-        quiet = QUIET_S if self._empty > QUIET_POLLS else IDLE_S[-1]
-        self._poll_at = now + (IDLE_S[self._empty] if self._empty < len(IDLE_S) else quiet)
+        self._poll_at = now if emitted or waited else now + POLL_S
+
+    def _wait(self) -> bool:
+        """Wait until the log holds more, for some ms; False at once if more could not be sent."""
+        positions: dict[int, int] = {}
+        for partition, plan in self._plans.items():
+            if plan.next is None or len(plan.pending) >= self._pending:
+                return False
+            positions[partition] = plan.next - 1
+        busy = any(plan.pending for plan in self._plans.values())
+        self._log.wait_beyond(positions, WAIT_MS if busy else QUIET_WAIT_MS)
+        return bool(positions)
 
     def _check_fences(self, now: float) -> None:
         """Plan anew what nothing is heard of, and what is in the sums no longer: the store

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from spouts.readings import QUIET_POLLS, ReadingsSpout
+from spouts.readings import ReadingsSpout
 from tests.servers import TestServer
 from tests.stream.parts import Part, append, started
 from tests.stream.town import Town, a_town
@@ -89,7 +90,7 @@ def test_a_log_of_committed_entries_is_knocked_at_until_it_is_trimmed(
         token = store.acquire(connection.server_time_us()).token
         store.commit(token, 0, 6, committed_bytes=6)
         spout = started(ReadingsSpout, town)
-        assert polled(spout, 0.1) == [(0, 6, 6, 1)]
+        assert polled(spout, 0.3) == [(0, 6, 6, 1)]
         assert polled(spout, 0.3) == [], "one is under way"
         spout.component.ack("0:6:6:1")
         assert polled(spout, 0.3) == [(0, 6, 6, 1)]
@@ -130,15 +131,43 @@ def test_it_waits_for_a_store_that_is_down(
 
 
 def test_an_idle_spout_asks_seldom(town: Town) -> None:
-    """Some hundred round trips a second at most, and none that blocks."""
+    """Some dozen round trips a second, and none that blocks for long."""
     spout = started(ReadingsSpout, town)
-    while spout.component._empty <= QUIET_POLLS:
-        polled(spout, 0.1)
+    polled(spout, 0.1)
     with town.connect() as connection:
         before = connection.redis.info("stats")["total_commands_processed"]
         polled(spout, 1.0)
         after = connection.redis.info("stats")["total_commands_processed"]
-    assert (after - before) / 5 < 150
+    assert (after - before) / 5 < 60
+
+
+def test_a_block_is_sent_on_the_moment_it_arrives(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The spout waits in the store, not in naps: the call that met an empty log emits it."""
+    monkeypatch.setattr("spouts.readings.QUIET_WAIT_MS", 10_000)  # a call may take 1 s: waits half
+    spout = started(ReadingsSpout, town)
+    spout.component.next_tuple()  # plans from the fences
+    arriving = threading.Timer(0.1, append, (town, 3, [b"x"]))
+    arriving.start()
+    start = time.monotonic()
+    spout.component.next_tuple()
+    assert spout.emitted() == [(3, 1, 1, 1)]
+    assert time.monotonic() - start < 0.4
+    arriving.join()
+
+
+def test_it_does_not_wait_for_blocks_while_it_could_not_send_them(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A partition with all its batches in flight waits for acks, told between two calls."""
+    monkeypatch.setattr("spouts.readings.WAIT_MS", 10_000)
+    append(town, 0, [b"x"] * 8)
+    spout = started(ReadingsSpout, town)
+    assert len(polled(spout)) == 2
+    start = time.monotonic()
+    assert polled(spout) == []
+    assert time.monotonic() - start < 0.2
 
 
 def test_batches_of_a_bolt_that_died_are_planned_again(
@@ -151,9 +180,14 @@ def test_batches_of_a_bolt_that_died_are_planned_again(
     spout = started(ReadingsSpout, town)
     for plan in spout.component._plans.values():
         plan.patience = 0.2
-    assert polled(spout, 0.1) == [(0, 1, 3, 1)]
-    assert polled(spout, 0.25) == [(0, 1, 3, 2)]
-    assert polled(spout, 0.25) == [], "patience has doubled"
-    assert polled(spout, 0.3) == [(0, 1, 3, 3)]
+    emitted, when = [], []
+    for _ in range(3):
+        while not (found := polled(spout, 0.01)):
+            pass
+        emitted += found
+        when.append(time.monotonic())
+    assert emitted == [(0, 1, 3, 1), (0, 1, 3, 2), (0, 1, 3, 3)]
+    assert when[1] - when[0] >= 0.19
+    assert when[2] - when[1] >= 0.38, "patience has doubled"
     spout.component.ack(identity((0, 1, 3, 1)))  # the first one was only slow
     assert polled(spout, 0.1) == []

@@ -29,7 +29,7 @@ BEAT_S = 1.0
 MAX_PENDING = 256
 """Spout tuples under way in a worker, at most, where the topology does not say."""
 NAP_S = (0.0005, 0.002)
-"""First and longest pause of a loop in which nothing happened."""
+"""What a loop in which nothing happened takes: at first, and at most."""
 FAILED, ORPHANED = 1, 86
 
 
@@ -86,7 +86,7 @@ def run_loop(
         if busy:
             nap = NAP_S[0]
         else:
-            time.sleep(nap)
+            time.sleep(max(0.0, now + nap - time.monotonic()))  # a spout may have waited itself
             nap = min(1.2 * nap, NAP_S[1])
 
 

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -211,6 +211,20 @@ class Log:
         for p in partitions:
             pipeline.hget(self._keys(p).head, "tail")
         return [int(tail or 0) for tail in self.connection.run("read the log", pipeline.execute)]
+
+    def wait_beyond(self, positions: Mapping[int, int], timeout_ms: int) -> None:
+        """Return when a log of `positions` (partition → position) has more, or after timeout_ms.
+
+        At most half as long as a call may take: a wait is no sign that the store is away.
+        """
+        block_ms = max(1, min(timeout_ms, int(500 * self.connection.timeout_s)))
+        keys = [self._keys(p).log for p in positions]
+        after = [f"{position}-0" for position in positions.values()]
+        if positions:
+            self.connection.run(
+                "wait for the log",
+                lambda: self._raw("XREAD", "COUNT", 1, "BLOCK", block_ms, "STREAMS", *keys, *after),
+            )
 
     def read(self, partition: int, first: int, last: int) -> list[Entry]:
         """Entries first … last, both included. LogGap if any of them is not there."""
