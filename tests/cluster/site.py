@@ -17,6 +17,7 @@ from wattstorm.cluster.development import HOST, Cluster
 from wattstorm.cluster.environment import Environment
 from wattstorm.cluster.nimbus import Nimbus
 from wattstorm.cluster.submission import DEFAULT_TOPOLOGY, submit, topology_options
+from wattstorm.engine.watch import Watch
 from wattstorm.errors import ClusterError, StoreError
 from wattstorm.processes import is_alive
 from wattstorm.store.connection import Connection
@@ -40,6 +41,8 @@ class Site:
     def __post_init__(self) -> None:
         self.connection: Connection = self.town.connect()
         self.prefix = self.town.settings.store.prefix
+        # As `wattstorm deploy` does: readers learn from the store's card what there is to read.
+        Watch(self.connection, self.town.settings, self.town.register).introduce()
 
     # --- topologies -----------------------------------------------------------------
 
