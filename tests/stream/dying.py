@@ -7,17 +7,27 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from streamparse import Grouping, Topology
 
+from bolts import saving
 from bolts.aggregate import AggregateBolt
 from bolts.publish import PublishBolt
 from spouts.readings import ReadingsSpout
 
-STEPS = ("fetch", "apply", "commit", "keep", "announce")
+STEPS = (
+    "fetch", "apply", "commit", "keep", "announce",  # a batch
+    "write", "confirm", "name", "trim",  # a snapshot
+    "restore", "replay", "take", "try",  # a partition; only who takes it twice tries
+)  # fmt: skip
 DEATHS = [f"{when} {step}" for step in STEPS for when in ("before", "after")]
+AT_ANY_TIME = [death for death in DEATHS if not death.endswith("try")]
+"""Those that come whatever went before them."""
+
+saving.DURABLE_S = 0.5  # the store does not die here: logs may be trimmed sooner
 
 
 def die_if_due(directory: Path, here: str) -> None:
@@ -33,12 +43,19 @@ def die_if_due(directory: Path, here: str) -> None:
 class DyingBolt(AggregateBolt):
     """Each step of the contract, with a possible death before and after it."""
 
-    def _around(self, step: str, call: Any, *arguments: Any) -> Any:
+    def initialize(self, conf: dict[str, Any], context: dict[str, Any]) -> None:
+        super().initialize(conf, context)
+        self._surround(self.log_store, "trim", "trim")
+
+    def _around(self, step: str, call: Any, *arguments: Any, **how: Any) -> Any:
         directory = Path(self.settings.data.directory)
         die_if_due(directory, f"before {step}")
-        result = call(*arguments)
+        result = call(*arguments, **how)
         die_if_due(directory, f"after {step}")
         return result
+
+    def _surround(self, of: Any, method: str, step: str) -> None:
+        setattr(of, method, partial(self._around, step, getattr(of, method)))
 
     def fetch(self, *arguments: Any) -> Any:
         return self._around("fetch", super().fetch, *arguments)
@@ -54,6 +71,29 @@ class DyingBolt(AggregateBolt):
 
     def announce(self, *arguments: Any) -> Any:
         return self._around("announce", super().announce, *arguments)
+
+    def take(self, *arguments: Any) -> Any:
+        return self._around("take", super().take, *arguments)
+
+    def restored(self, *arguments: Any) -> Any:
+        return self._around("restore", super().restored, *arguments)
+
+    def replay(self, *arguments: Any) -> Any:
+        return self._around("replay", super().replay, *arguments)
+
+    def begin_try(self, *arguments: Any) -> Any:
+        return self._around("try", super().begin_try, *arguments)
+
+    def store_of(self, partition: int) -> Any:
+        store = super().store_of(partition)
+        self._surround(store, "confirm_snapshot", "confirm")
+        return store
+
+    def snapshots_of(self, partition: int, lineage: str) -> Any:
+        snapshots = super().snapshots_of(partition, lineage)
+        self._surround(snapshots, "write", "write")
+        self._surround(snapshots, "name", "name")
+        return snapshots
 
 
 class DyingCurves(Topology):

@@ -15,7 +15,7 @@ import polars as pl
 import psutil
 import pytest
 
-from tests.servers import TestServer
+from tests.servers import TestServer, binaries
 from tests.stream.town import (
     Town,
     a_stream,
@@ -101,12 +101,14 @@ def test_a_worker_killed_25_times_changes_nothing(
         assert_exact(town, stream)
 
 
+@pytest.mark.parametrize("program", sorted(binaries()))
 def test_a_store_restarted_and_killed_changes_nothing(
-    tmp_path: Path, running: Callable[..., Any]
+    tmp_path: Path, running: Callable[..., Any], program: str
 ) -> None:
-    """Five clean restarts, three kills, and once the last second of the store's disk
-    is gone: state and fence go back together, and the producer resends."""
-    with TestServer(tmp_path / "redis") as server:
+    """Five clean restarts, three kills, and twice the last second of the store's disk
+    is gone: state and fence go back together, and the producer resends. With a store that
+    says what is on its disk (WAITAOF), and with one that cannot."""
+    with TestServer(tmp_path / "redis", binary=binaries()[program]) as server:
         town = a_town(tmp_path, server.url, 3_000, 500, snapshot__every_s=1.0)
         stream = a_stream(2, 3_000, 144)
         running(town)
@@ -142,8 +144,9 @@ def power_cut(server: TestServer, town: Town, feeding: Feeding) -> None:
 
 
 def test_everything_dies_at_once(tmp_path: Path, running: Callable[..., Any]) -> None:
-    """Engine, workers and store are killed together, thrice; a new engine goes on."""
-    with TestServer(tmp_path / "redis") as server:
+    """Engine, workers and store are killed together, thrice; a new engine goes on. The store
+    says what is on its disk (WAITAOF) if any program here does."""
+    with TestServer(tmp_path / "redis", binary=binaries()[max(binaries())]) as server:
         town = a_town(tmp_path, server.url, 1_000, 300, snapshot__every_s=1.0)
         stream = a_stream(3, 1_000, 144)
         feeding = Feeding(town, stream, 2_000, 20)

@@ -22,20 +22,21 @@ from wattstorm.store.producer import Producer
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(100)]
 
 
-def test_killed_between_each_two_steps_of_the_commit(
+@pytest.mark.timeout(240)
+def test_killed_between_each_two_steps_of_a_batch_a_snapshot_and_a_take_over(
     tmp_path: Path, running: Callable[..., Any]
 ) -> None:
-    """Before and after fetch, apply, commit, keep and announce: exact."""
+    """Before and after each of thirteen, those of the snapshots and of the replay too: exact."""
     with TestServer(tmp_path / "redis") as server:
-        town = a_town(tmp_path, server.url, 600, 200, snapshot__every_s=1.0)
+        town = a_town(tmp_path, server.url, 600, 200, snapshot__every_s=0.3)
         (tmp_path / "deaths").write_text("\n".join(DEATHS))
         stream = a_stream(5, 600, 96)
         engine = running(town, module="tests.stream.dying:DyingCurves")
-        feeding = Feeding(town, stream, 300, 30)
+        feeding = Feeding(town, stream, 300, 60)
         feeding.start()
         feeding.finish()
         with town.connect() as connection:
-            wait_until(lambda: drained(town, connection), 200, "the log to be drained")
+            wait_until(lambda: drained(town, connection), 150, "the log to be drained")
         assert engine.poll() is None, "the engine itself must live on"
         assert (tmp_path / "deaths").read_text() == "", "every death was died"
         assert_exact(town, stream)

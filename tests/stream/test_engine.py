@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -27,12 +28,12 @@ from tests.stream.town import (
     truth,
     wait_until,
 )  # fmt: skip
-from wattstorm.engine.lease import Lease
+from wattstorm.engine.lease import LIFETIME_S, Lease
 from wattstorm.engine.supervisor import Engine
 from wattstorm.engine.watch import Watch
 from wattstorm.errors import EngineError, RegisterError, UsageError
 from wattstorm.store.producer import Producer
-from wattstorm.store.workers import heartbeats
+from wattstorm.store.workers import heartbeats, write_beats
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -206,6 +207,23 @@ def test_a_lease_of_another_machine_ends_by_itself_only(town: Town) -> None:
         connection.redis.delete("wattstorm:engine")  # as when the store went back
         near.renew()
         near.release()
+
+
+def test_a_store_clock_set_back_does_not_prolong_a_lease_or_a_heartbeat(town: Town) -> None:
+    """An hour is what they would have left; ten seconds is what a lease gets, nothing a beat."""
+    with town.connect() as connection:
+        far, near = (Lease(connection, "wattstorm", "test") for _ in range(2))
+        far._card |= {"machine": "elsewhere", "pid": 1}
+        far.take()
+        connection.redis.pexpire("wattstorm:engine", 3_600_000)
+        with pytest.raises(EngineError, match="pid 1"):
+            near.take()
+        assert connection.redis.pttl("wattstorm:engine") <= LIFETIME_S * 1000
+        write_beats(connection, "wattstorm", {"0": {}, "1": {}}, 5.0)
+        ahead = json.loads(connection.redis.hget("wattstorm:workers", "1"))
+        ahead = {name: value + 3_600_000 for name, value in ahead.items()}
+        connection.redis.hset("wattstorm:workers", "1", json.dumps(ahead))
+        assert [row["alive"] for row in heartbeats(connection, "wattstorm")] == [True, False]
 
 
 def test_a_worker_that_cannot_start_ends_the_engine_with_its_reason(town: Town) -> None:

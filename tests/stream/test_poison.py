@@ -13,7 +13,7 @@ import pytest
 
 from bolts.aggregate import AggregateBolt
 from tests.servers import TestServer
-from tests.stream.dying import DEATHS
+from tests.stream.dying import AT_ANY_TIME
 from tests.stream.parts import Part, append, started
 from tests.stream.poisoned import POISON_WH, BrokenInstallationBolt, RaisingBolt
 from tests.stream.test_chaos import Feeding, assert_exact
@@ -292,7 +292,7 @@ def test_twenty_deaths_at_any_step_poison_nothing(
     """They hit whichever block is at hand; each is in the sums, none in the dead letters."""
     with TestServer(tmp_path / "redis") as server:
         town = a_town(tmp_path, server.url, 600, 200, snapshot__every_s=1.0)
-        deaths = random.Random(4).choices(DEATHS, k=20)
+        deaths = random.Random(4).choices(AT_ANY_TIME, k=20)
         (tmp_path / "deaths").write_text("\n".join(deaths))
         stream = a_stream(5, 600, 96)
         running(town, module="tests.stream.dying:DyingCurves")

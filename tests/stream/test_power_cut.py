@@ -13,7 +13,7 @@ import pytest
 
 from bolts import saving
 from bolts.aggregate import AggregateBolt
-from tests.servers import TestServer
+from tests.servers import TestServer, binaries
 from tests.stream.parts import Part, append, started
 from tests.stream.town import DAY0, Town, a_town, assert_conserved, audit, committed_sums
 from wattstorm.metering import block as blocks
@@ -22,10 +22,11 @@ from wattstorm.store.log import Append
 METERS = 10
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[TestServer]:
+@pytest.fixture(params=sorted(binaries()))
+def server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[TestServer]:
     """`always`: what was answered is in the file, so that it can be cut at a known place."""
-    with TestServer(tmp_path / "r", appendfsync="always") as server:
+    binary = binaries()[request.param]
+    with TestServer(tmp_path / "r", binary=binary, appendfsync="always") as server:
         yield server
 
 
@@ -145,6 +146,31 @@ def test_the_snapshot_behind_which_the_log_is_trimmed_stays_until_the_next_one_i
     append(town, 0, again, first=4)
     drain(town, started(AggregateBolt, town))
     assert nation(town) == dict.fromkeys(range(4), (1000, METERS))
+
+
+def test_a_store_that_comes_back_before_a_trim_finds_the_snapshot_of_before_it(
+    town: Town, server: TestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lone snapshot was the base; all that came after it, and two more trims, are lost."""
+    append(town, 0, [block(0, range(5))])
+    bolt = started(AggregateBolt, town)
+    assert bolt.give(0, 1, 1, 1) == "ack"
+    save(bolt)
+    monkeypatch.setattr(saving, "DURABLE_S", 0.0)
+    bolt.tick()  # a lone snapshot of all there is: trimmed behind it
+    on_disk = size(server)
+    for position in (2, 3, 4, 5, 6):
+        append(town, 0, [block(position, [0])], first=position)
+        assert bolt.give(0, position, position, 1) == "ack"
+        save(bolt)
+        bolt.tick()
+        monkeypatch.setattr(saving, "DURABLE_S", 3600.0 if position >= 3 else 0.0)
+    with town.connect() as connection:
+        assert town.log(connection).status(0).first == 3, "trimmed once more, and no further"
+    cut(server, on_disk)
+    append(town, 0, [block(0, range(5)), block(0, range(5, METERS))], first=2)
+    drain(town, started(AggregateBolt, town))
+    assert nation(town) == {0: (1000, METERS)}
 
 
 def test_snapshots_are_few_however_quickly_they_come(

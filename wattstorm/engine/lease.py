@@ -24,10 +24,15 @@ LIFETIME_S = 10.0
 """After so long without a sign of life the lease ends by itself."""
 
 # Set the lease unless somebody else's is there; ARGV[4] is one that may be replaced.
-# PEXPIRE: a write that full memory does not refuse lets the one behind it pass.
+# A store's clock that is set back prolongs a lease: nobody's has more than a whole life left.
+# The last PEXPIRE: a write that full memory does not refuse lets the one behind it pass.
 _TAKE = """
 local held = redis.call('GET', KEYS[1])
-if held and held ~= ARGV[4] and cjson.decode(held).token ~= ARGV[1] then return held end
+if held and held ~= ARGV[4] and cjson.decode(held).token ~= ARGV[1] then
+  local left = redis.call('PTTL', KEYS[1])
+  if left > tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
+  return held
+end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return false

@@ -108,7 +108,7 @@ class Watch:
 
     def write_beats(self, beats: Mapping[int, Mapping[str, Any]], lifetime_s: float) -> None:
         """One heartbeat a worker; each says itself until when it holds."""
-        now = int(time.time() * 1000)
+        now = self.connection.server_time_us() // 1000
         times = {"seen_ms": now, "expires_ms": now + int(lifetime_s * 1000)}
         rows: Any = {str(i): json.dumps({**beat, **times}) for i, beat in beats.items()}
         pipeline = self.connection.redis.pipeline(transaction=True)

@@ -17,14 +17,17 @@ from wattstorm.store.keys import store_keys
 
 BEAT_S = 1.0
 LIFETIME_S = 5.0
+AHEAD_MS = 2_000
+"""A heartbeat of so far in the future is of a clock that was ahead."""
 
 
 def write_beats(
     connection: Connection, prefix: str, beats: Mapping[str, Mapping[str, Any]], lifetime_s: float
 ) -> None:
-    """One heartbeat a process, by its name; each says itself until when it holds."""
+    """One heartbeat per process, by its name; each says itself until when it holds, by the
+    store's clock."""
     key = store_keys(prefix).workers
-    now = int(time.time() * 1000)
+    now = connection.server_time_us() // 1000
     times = {"seen_ms": now, "expires_ms": now + int(lifetime_s * 1000)}
     rows: Any = {name: json.dumps({**beat, **times}) for name, beat in beats.items()}
     connection.run("write a heartbeat", lambda: connection.redis.hset(key, mapping=rows))
@@ -37,13 +40,15 @@ def clear_beats(connection: Connection, prefix: str) -> None:
 
 
 def heartbeats(connection: Connection, prefix: str) -> list[dict[str, Any]]:
-    """One row a process, by its name; `alive`: the heartbeat has not expired."""
+    """One row per process, by its name; `alive`: the heartbeat has not expired, nor is it of a
+    time to come (the store's clock was ahead, and who lives has written another since)."""
     key = store_keys(prefix).workers
     found: Any = connection.run("read the heartbeats", lambda: connection.redis.hgetall(key))
     now_ms = connection.server_time_us() // 1000
     rows = [{"worker": name.decode(), **json.loads(row)} for name, row in found.items()]
     for row in rows:
-        row["alive"] = row.get("expires_ms", 0) > now_ms
+        seen = row.get("seen_ms", 0) <= now_ms + AHEAD_MS
+        row["alive"] = seen and row.get("expires_ms", 0) > now_ms
     return sorted(rows, key=lambda row: (len(str(row["worker"])), str(row["worker"])))
 
 
