@@ -63,6 +63,7 @@ class Taking:
         state, replayed = self.brought_to(store, snapshots, restored, fence)
         if state is not restored:
             usable = []  # nothing leads from them to here
+        state.closed = store.lows()
         return Owned(
             store, fence.token, state, snapshots, usable,
             trimmed=self.log_store.status(partition).first - 1,

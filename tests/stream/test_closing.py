@@ -168,6 +168,23 @@ def test_a_partition_that_never_saw_the_channel_may_begin_with_a_closed_day(
     stream.assert_exact()
 
 
+def test_days_that_are_open_again_by_the_settings_stay_closed(stream: Stream) -> None:
+    """Their sums have left the partition: what its rebuilt memory says of them would be
+    counted a second time."""
+    for day in (0, 1, 4):
+        stream.day(0, day)
+    stream.publish.tick()
+    stream.town.options["stream.open_days"] = 8
+    stream.aggregate = started(AggregateBolt, stream.town)
+    was = dict(stream.sent[3])
+    stream.correct(0, 3, 700)
+    stream.sent[3] = was
+    stream.publish = started(PublishBolt, stream.town)
+    stream.publish.tick()
+    stream.assert_exact()
+    assert stream.town.stores(stream.connection)[0].audit()["state_lost"] == METERS
+
+
 def test_a_slot_that_changed_in_the_batch_that_closed_it_is_folded_as_it_ended(
     stream: Stream,
 ) -> None:

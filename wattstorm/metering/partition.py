@@ -8,6 +8,7 @@ having stopped. No clock, no files, no Redis.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -106,6 +107,9 @@ class Partition:
         self.size = min(register.partition_size, register.count - self.first)
         self.position = 0
         self.floor = -1
+        self.closed: Mapping[int, int] = {}
+        """By channel the first slot that was still taken when the partition was taken over. What
+        lies before it has left the partition's sums: STATE_LOST, even if more days are open now."""
         self.highest = -1
         self.watermark: dict[int, int] = {}
         self._stores: dict[int, DayStore] = {}
@@ -296,7 +300,8 @@ class Partition:
     def _window(self, store: DayStore, channel: int, arrived: int) -> Window:
         late_before = self.watermark[channel] - self.rules.deadline_slots
         future = min(store.low + store.rows, arrived, self.rules.calendar.known.stop)
-        return Window(self._low(store), future, self.floor, late_before)
+        floor = max(self.floor, self.closed.get(channel, 0) - 1)
+        return Window(self._low(store), future, floor, late_before)
 
     def _low(self, store: DayStore) -> int:
         return max(store.low, self.rules.calendar.known.start)

@@ -119,6 +119,13 @@ class PartitionStore:
             fault=(fault or b"").decode("utf-8", "replace"),
         )  # fmt: skip
 
+    def lows(self) -> dict[int, int]:
+        """By channel the first slot that the last commit said is still taken."""
+        redis = self.connection.redis
+        found: Any = self.connection.run("read a fence", lambda: redis.hgetall(self.keys.fence))
+        names = ((name.decode(), low) for name, low in found.items())
+        return {int(name[4:]): int(low) for name, low in names if name.startswith("low:")}
+
     def renew(self, token: str) -> str:
         """A new token for who holds `token`; FencedOff if it is the owner's no more.
 
