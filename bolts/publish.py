@@ -117,7 +117,10 @@ class PublishBolt(CheckedEmits, Bolt):
     def rows(self, key: Slot, partials: Partials) -> SlotRows:
         """The slot's result in each scope; a scope that nothing is expected of has one only
         in the place of another."""
-        merged = added([*partials.sums[key], partials.closed.get(key)])
+        parts = [*partials.sums[key], partials.closed.get(key)]
+        if not any(parts):  # its results have expired before its deadline, and its sums with them
+            return SlotRows({}, final=True)
+        merged = added(parts)
         wh, readings = self.scopes.roll_up(merged)
         expected = self.scopes.expected(int(self.rules.calendar.dates_of([key[1]])[0]))
         late = partials.fences.newest >= key[1] + self.rules.deadline_slots

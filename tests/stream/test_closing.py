@@ -327,3 +327,19 @@ def test_a_store_that_goes_back_takes_a_fold_back_as_a_whole(
         stream.publish = started(PublishBolt, stream.town)
         stream.publish.tick()
     stream.assert_exact()
+
+
+def test_a_slot_whose_results_expired_is_not_published_at_its_deadline(stream: Stream) -> None:
+    """Nothing is known of it any more, which is not the same as zero."""
+    stream.town.options["stream.deadline_hours"] = 240.0
+    stream.publish = started(PublishBolt, stream.town)
+    stream.day(0, 0)
+    stream.correct(0, CLOSED, 50)
+    stream.publish.tick()
+    assert stream.results.provisional(DAY0 + 47)
+    redis = stream.connection.redis
+    redis.delete(*redis.keys(f"{day_keys('wattstorm', DAY0 // 48).tag}*"))
+    stream.correct(0, 3 * CLOSED, 50)
+    stream.publish.tick()
+    assert stream.results.curve(0, "nation", [DAY0 // 48]) == {}
+    assert stream.results.provisional(DAY0 + 47) == set()

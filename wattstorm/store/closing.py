@@ -11,6 +11,7 @@ A fold does nothing unless each fence has the owner and at least the position th
 was read with (see `results`), and no other fold was done meanwhile; its random name
 tells readers that sums moved while they read. The rows of a day stay and expire with
 its results: a register may grow by a partition that still takes the day's readings.
+What such a partition says of a day after that is all that is known of it then.
 """
 
 from __future__ import annotations
