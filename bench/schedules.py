@@ -1,0 +1,94 @@
+"""Random schedules of all that may go wrong, against the whole stream in one process.
+
+    python -m bench.schedules [--seeds 0:10000] [--json]
+    python -m bench.schedules --seed 479 [--shrink]
+
+Each seed is a schedule: producers, tasks, publishers that die, sleep and wake up, a store that
+loses, refuses and delays, power cuts, full disks, clocks that step; in the end everything must
+have flowed off, and sums, counters and published rows must be what a plain recomputation of the
+log makes of it (tests/simulation). No wall clock: a seed always does the same.
+
+`--seeds` runs a range on all cores and says which failed; `--seed` runs one and prints what
+happened, with `--shrink` after leaving out all that it does not need to fail.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Iterator
+
+CHUNK = 25
+
+
+def failures(seeds: range) -> list[tuple[int, str]]:
+    """(seed, what was wrong first) of those that fail."""
+    from tests.simulation.plan import plan
+    from tests.simulation.schedule import run
+    from tests.simulation.stage import set_up
+
+    logging.disable(logging.CRITICAL)
+    with set_up():
+        return [(seed, found[0]) for seed in seeds if (found := run(plan(seed)).wrong)]
+
+
+def run_all(seeds: range, workers: int) -> Iterator[tuple[int, str]]:
+    """The failures of a range, found by some processes at once."""
+    chunks = [seeds[at : at + CHUNK] for at in range(0, len(seeds), CHUNK)]
+    # Spawned, not forked: numba and Lua are no friends of a fork.
+    with multiprocessing.get_context("spawn").Pool(min(workers, len(chunks))) as pool:
+        for found in pool.imap_unordered(failures, chunks):
+            yield from found
+
+
+def show(seed: int, *, shrunk: bool) -> int:
+    """One schedule, told step by step; 1 if it fails."""
+    from tests.simulation.plan import plan
+    from tests.simulation.schedule import run
+    from tests.simulation.shrink import shrink
+    from tests.simulation.stage import set_up
+
+    logging.disable(logging.CRITICAL)
+    with set_up():
+        whole = plan(seed)
+        if shrunk:
+            whole = shrink(whole)
+        outcome = run(whole, tracing=True)
+    print(f"schedule {seed}: {whole.rules}")
+    print(*outcome.trace, sep="\n")
+    print(*(outcome.wrong[:12] or ["exact"]), sep="\n")
+    return int(bool(outcome.wrong))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", action="store_true", help="end with one flat JSON object")
+    parser.add_argument("--seeds", default="0:10000", help="FIRST:AFTER_LAST")
+    parser.add_argument("--seed", type=int, help="run this one and tell what happened")
+    parser.add_argument("--shrink", action="store_true", help="with --seed: fewer steps that fail")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    arguments = parser.parse_args()
+    if arguments.seed is not None:
+        return show(arguments.seed, shrunk=arguments.shrink)
+    first, last = map(int, arguments.seeds.split(":"))
+    start, failed = time.perf_counter(), 0
+    for seed, wrong in run_all(range(first, last), arguments.workers):
+        failed += 1
+        print(f"seed {seed}: {wrong.strip().splitlines()[-1][:300]}", file=sys.stderr)
+    figures = {
+        "schedules": last - first, "failures": failed,
+        "seconds": round(time.perf_counter() - start, 1),
+    }  # fmt: skip
+    print(json.dumps(figures) if arguments.json else figures)
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

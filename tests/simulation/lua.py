@@ -1,0 +1,93 @@
+"""The real scripts of `wattstorm/store/lua`, run by Lua 5.1 as in Redis."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import lupa.lua51
+
+from tests.simulation.values import Refused, Status
+
+Call = Callable[..., Any]
+
+
+class Scripts:
+    """Compiled scripts of one process; `call` is what `redis.call` does at the moment."""
+
+    def __init__(self) -> None:
+        self._lua = lupa.lua51.LuaRuntime(encoding=None, unpack_returned_tuples=False)
+        self._table = self._lua.table_from
+        self._compiled: dict[bytes, Any] = {}
+        self.call: Call = _nobody
+        g = self._lua.globals()
+        g[b"redis"] = self._table({b"call": self._redis_call, b"sha1hex": _sha1hex})
+        g[b"struct"] = self._table({b"unpack": _unpack})
+
+    def run(self, text: bytes, keys: list[bytes], arguments: list[bytes], call: Call) -> Any:
+        """What the script answers, as the store would send it."""
+        script = self._compiled.get(text)
+        if script is None:
+            whole = b"return function(KEYS, ARGV) " + text + b"\nend"
+            script = self._compiled[text] = self._lua.execute(whole)
+        before, self.call = self.call, call
+        try:
+            return _answer(script(self._table(keys), self._table(arguments)))
+        finally:
+            self.call = before
+
+    def _redis_call(self, *arguments: Any) -> Any:
+        return self._to_lua(self.call(*[_argument(a) for a in arguments]))
+
+    def _to_lua(self, value: Any) -> Any:
+        if value is None:
+            return False
+        if isinstance(value, Status):
+            return self._table({b"ok": bytes(value)})
+        if isinstance(value, list):
+            return self._table([self._to_lua(v) for v in value])
+        return value
+
+
+def _argument(value: Any) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Refused("ERR Lua redis lib command arguments must be strings or integers")
+    return b"%d" % value if value == int(value) else b"%.17g" % value
+
+
+def _answer(value: Any) -> Any:
+    """A Lua value as a reply: a table ends at its first nil, a number loses its fraction."""
+    if value is None or value is False:
+        return None
+    if value is True:
+        return 1
+    if isinstance(value, int | float):
+        return int(value)
+    if isinstance(value, bytes):
+        return value
+    if (ok := value[b"ok"]) is not None:
+        return Status(ok)
+    out, at = [], 1
+    while (item := value[at]) is not None:
+        out.append(_answer(item))
+        at += 1
+    return out
+
+
+def _sha1hex(data: bytes) -> bytes:
+    return hashlib.sha1(data, usedforsecurity=False).hexdigest().encode()
+
+
+def _unpack(form: bytes, data: bytes, at: int = 1) -> Any:
+    if form != b"<I8":
+        raise NotImplementedError(f"struct.unpack({form!r})")
+    # As in Redis: a Lua number has 53 bits.
+    return float(struct.unpack_from("<Q", data, at - 1)[0])
+
+
+def _nobody(*_: Any) -> Any:
+    raise AssertionError("redis.call outside a script")

@@ -1,0 +1,85 @@
+"""A producing process: a real Producer, and what it has still to send."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tests.simulation.actors import Incident
+from tests.simulation.town import PARTITIONS
+from wattstorm.errors import BlocksLost, LogFull, StoreError, StreamError
+from wattstorm.metering import block as blocks
+from wattstorm.store.log import Log
+from wattstorm.store.producer import Producer
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+
+class Sender:
+    """`name`: the producer's; one that comes after another resends its last blocks.
+
+    `at`: the next letter. `gave_up`: blocks may be missing in the log, or stand in it
+    under other numbers, and it said so or died.
+    """
+
+    def __init__(self, world: World, name: str, at: int = 0) -> None:
+        self.world, self.name, self.at = world, name, at
+        self.letters = [letter for letter in world.town.letters if letter.producer == name]
+        self.actor = world.actor(f"producer {name}")
+        self.producer: Producer | None = None
+        self.lost = self.taken = False
+        self.queued: list[tuple[int, bytes]] = []
+
+    def successor(self, world: World, back: int) -> Sender:
+        return Sender(world, self.name, max(0, self.at - back % 3))
+
+    @property
+    def newest(self) -> int:
+        return self.letters[self.at - 1].newest if self.at else 0
+
+    @property
+    def done(self) -> bool:
+        """Nothing is left to send, or nobody who could."""
+        if self.actor.dead or self.taken:
+            return True
+        ended = self.at == len(self.letters) and not self.actor.busy
+        return ended and self.producer is not None and not self.producer.lanes.pending
+
+    def send(self, count: int, incident: Incident | None = None) -> None:
+        self.actor.run(lambda: self._send(count), incident)
+
+    def flush(self) -> None:
+        self.actor.run(lambda: self._send(0))
+
+    def _send(self, count: int) -> None:
+        try:
+            producer = self._opened()
+            for _ in range(count):
+                if self.at < len(self.letters):
+                    self.at += 1
+                    self._queue(producer, self.letters[self.at - 1])
+            producer.flush()
+        except BlocksLost:
+            self.lost = True
+        except (LogFull, StoreError):
+            pass
+        except StreamError:
+            self.taken = True
+
+    def _queue(self, producer: Producer, letter: Any) -> None:
+        if isinstance(letter.block, blocks.Block):
+            producer.send(letter.block)
+        else:
+            lane = producer.lanes.of[letter.partition]
+            producer.lanes.queue(lane, letter.block, 1)
+            producer.flush()
+
+    def _opened(self) -> Producer:
+        if self.producer is None:
+            world = self.world
+            self.producer = Producer(
+                Log(world.connection(), world.settings.store.prefix), self.name,
+                range(PARTITIONS), backlog_bytes=world.rules.backlog * 3,
+                depth=1 + self.at % 4, hold_s=3.0,
+            )  # fmt: skip
+        return self.producer
