@@ -1,6 +1,6 @@
 """The transactional contract of every bolt that holds a partition's state, once.
 
-    own       take the partition: newest snapshot at or below the fence, then the
+    own       take the partition: newest snapshot that the store knows, then the
               log up to the fence, without adding anything twice
     fetch     the entries after the fence, up to the batch's last
     try       only where one failed before: count, in the store, that it is tried
@@ -8,7 +8,7 @@
     commit    fence, sums and counters in one script, or nothing
     keep      what was tentative stands
     announce  tell who is downstream
-    snapshot  now and then; trim the log behind the older of two
+    snapshot  now and then; trim the log behind the last but one
 
 A batch at or below the fence is acknowledged and ignored; one that begins past
 fence + 1 fails back to the spout. A lost answer leaves the partition in doubt:

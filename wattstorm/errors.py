@@ -139,7 +139,7 @@ class FenceMoved(StreamError):
         self.partition, self.expected, self.found = partition, expected, found
         super().__init__(
             f"partition {partition}: the fence stands at {found}, this task left it at {expected}",
-            "the task drops its memory and starts again from a snapshot at or below the fence",
+            "the task drops its memory and starts again from a snapshot that the store knows",
         )
 
 
