@@ -6,15 +6,17 @@
     plan.beside                   # late, doubled, corrected … readings, in order of delivery
     plan.ledger                   # DataFrame, see `ledger`
 
-What becomes of each reading is foretold by the stream's own rules: the days that are
-open follow the watermark, the newest slot that this partition's blocks have reached.
+What becomes of each reading is foretold by the stream's own rules: the local days that
+are open follow the watermark, the newest slot that this partition's blocks have reached.
+The rules stand in `wattstorm/metering/watermark.py` and, told a second time so that ledger and
+stream are held together, here and in `silences`: change both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -23,11 +25,12 @@ import polars as pl
 
 from generator.faults import Events, Faults, Kind, events
 from generator.ledger import entries, no_entries
+from generator.silences import NO_CLAIM, Follower, blocks_of_day
 from generator.town import Town, Wh
 from wattstorm.metering.block import ABSENT_I32, ABSENT_U16
 from wattstorm.metering.checks import Outcome, power_limit_wh
-from wattstorm.metering.partition import STRAY_SHARE
 from wattstorm.metering.slots import day_number
+from wattstorm.metering.watermark import STRAY_SHARE
 
 Ints = npt.NDArray[np.int64]
 _NOT_IN_TIME: Final = [
@@ -39,6 +42,10 @@ _SECOND: Final = {
     Kind.CONFLICT: Outcome.CONFLICT_WON, Kind.SPIKE: Outcome.TOO_HIGH,
 }  # fmt: skip
 """What is delivered beside the curves, and what becomes of it while its day is open."""
+_AGAIN: Final = [
+    Outcome.DOUBLE, Outcome.CORRECTED, Outcome.CONFLICT_WON, Outcome.CONFLICT_LOST,
+]  # fmt: skip
+"""What becomes of a second delivery while the first one is held."""
 
 
 class Beside(NamedTuple):
@@ -109,11 +116,12 @@ class PartitionDays:
         grid = town.calendar.grid
         self.per_day = grid.per_day
         self.limit = power_limit_wh(power_va, grid.minutes, margin)
+        self.follower = Follower(len(self.meters), self._span)
         self.restart()
 
     def restart(self) -> None:
         """Forget what is due."""
-        self.pending, self.mark = none_beside(), -1
+        self.pending, self.mark, self.follower.claim = none_beside(), -1, NO_CLAIM
 
     def plan(self, index: int, *, draw: bool = True) -> Plan:
         """Day number `index` of `days`. draw=False: the same readings, their values meaningless."""
@@ -133,9 +141,11 @@ class PartitionDays:
         other = self._sent_instead(found, true, wh, index, draw)
         first = self._in_time(found, true, other, wh, slots)
         self.pending = _joined(self.pending, self._later(found, true, other, slots))
-        marks = self._marks(wh, slots)
         due, self.pending = _split(self.pending, slots.stop)
-        due = self._foretold(due, marks, slots)
+        if 0 <= self.mark < self._beside_day(index, -1).start:
+            first, due = self._after_silence(first, due, wh, slots)
+        else:
+            due = self._foretold(due, self._marks(wh, slots), slots)
         parts = [first, entries(due, slots[-1] if self.nightly else due.due)]
         if index == len(self.days) - 1:
             parts.append(entries(self.pending, None))
@@ -230,10 +240,65 @@ class PartitionDays:
     def _foretold(self, due: Beside, marks: Ints, slots: range) -> Beside:
         """Outcomes of what is sent: refused where its day is closed by then."""
         mark = marks[np.maximum(due.due - slots.start, 0)]
-        low = (mark // self.per_day - self.faults.open_days + 1) * self.per_day
+        unique, at = np.unique(mark, return_inverse=True)
+        low = np.array([self._span(int(each))[0] for each in unique])[at]
         closed = (due.slot < low) & (mark >= 0)
         outcome = np.where(closed, np.uint8(Outcome.TOO_OLD), due.outcome)
         return due._replace(outcome=outcome).in_order()
+
+    def _span(self, mark: int) -> tuple[int, int]:
+        """First slot of the oldest local day that is open at a watermark, and of the first day
+        that no block reaches but by a jump."""
+        if mark < 0:
+            return -1, 1 << 40
+        calendar, today = self.town.calendar, self.town.calendar.date_of(mark)
+        oldest = today - timedelta(self.faults.open_days - 1)
+        return calendar.day_slots(oldest).start, calendar.day_slots(today + timedelta(1)).stop
+
+    def _after_silence(
+        self, first: pl.DataFrame, due: Beside, wh: Wh, slots: range
+    ) -> tuple[pl.DataFrame, Beside]:
+        """Ledger of what is sent in time, and what is due, of a day to which the watermark has
+        to jump: reading by reading, as the first ones may be held back."""
+        follower, there = self.follower, wh != (ABSENT_U16 if wh.dtype == np.uint16 else ABSENT_I32)
+        follower.mark, due = self.mark, due.in_order()
+        held, outcome = np.zeros(there.shape, np.bool_), due.outcome.copy()
+        parts = list(blocks_of_day(there, slots, self.meters, self.chunk, self.nightly, due))
+        for (where, which, _), found in zip(
+            parts, follower.outcomes(block for *_, block in parts), strict=True
+        ):
+            if where is not None:
+                held[where] = found == Outcome.FUTURE
+            else:
+                outcome[which] = np.where(found == Outcome.NEW, outcome[which], found)
+        self.mark = follower.mark
+        at, place = np.nonzero(held)
+        keys = (place + slots.start) << 32 | self.meters[at]
+        due = _first_ones(due._replace(outcome=outcome), keys)
+        self.pending = _first_ones(self.pending, keys)
+        return self._held_back(first, keys, wh[at, place].astype(np.int64), slots), due
+
+    def _held_back(self, first: pl.DataFrame, keys: Ints, wh: Ints, slots: range) -> pl.DataFrame:
+        """The ledger of what is sent in time, where readings (keys, and their Wh) are FUTURE."""
+        mine = (first["slot"].cast(pl.Int64).to_numpy() << 32) | first["meter"].to_numpy()
+        refused = Outcome.FUTURE.name.lower()
+        held = pl.Series(np.isin(mine, keys) & first["delivered"].is_not_null().to_numpy())
+        first = first.with_columns(
+            outcome=pl.when(held).then(pl.lit(refused)).otherwise(pl.col("outcome"))
+        )
+        honest = ~np.isin(keys, mine)
+        slot, n = keys[honest] >> 32, int(honest.sum())
+        rows = Beside(
+            slot, slot, keys[honest] & 0xFFFFFFFF, wh[honest], np.zeros(n, np.int64), wh[honest],
+            np.full(n, Kind.HELD, np.uint8), np.full(n, Outcome.FUTURE, np.uint8),
+        )  # fmt: skip
+        return pl.concat([first, entries(rows, slots[-1] if self.nightly else slot)])
+
+
+def _first_ones(beside: Beside, held: Ints) -> Beside:
+    """Second deliveries of readings (slot << 32 | meter) that were held back are the first."""
+    again = np.isin(beside.slot << 32 | beside.meter, held) & np.isin(beside.outcome, _AGAIN)
+    return beside._replace(outcome=np.where(again, np.uint8(Outcome.NEW), beside.outcome))
 
 
 def _newest(slots: Ints, sent: Ints, mark: int) -> int:

@@ -54,6 +54,9 @@ class Kind(IntEnum):
     """A true and a wrong value under the same version: the larger must win."""
     SPIKE = 13
     """Beyond what the contracted power allows."""
+    HELD = 14
+    """No fault of its own: held back, as the first of too few meters after a silence of the
+    whole partition for more than a day (see `silences`)."""
 
 
 @dataclass(frozen=True)

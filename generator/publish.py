@@ -59,11 +59,6 @@ class Job:
     def __post_init__(self) -> None:
         if self.shape not in SHAPES:
             raise UsageError(f"shape {self.shape!r}", f"take {' or '.join(SHAPES)}")
-        if self.shape == NIGHTLY and self.faults.open_days < 2:
-            raise UsageError(
-                "nightly deliveries with stream.open_days = 1",
-                "a local day lies in two days of UTC: open 2 or more",
-            )
         if self.rate < 0 or self.speed < 0:
             raise UsageError(f"rate {self.rate}, speed {self.speed}", "they cannot be negative")
 

@@ -71,7 +71,7 @@ class Stream:
         3, "local days whose readings are taken: today and those before it", low=1, high=31
     )
     future_minutes: int = setting(
-        15, "how far ahead of the clock a slot may begin and still be taken", low=0, high=10_080
+        15, "how far ahead of the clock a slot may end and still be taken", low=0, high=10_080
     )
     power_margin: float = setting(
         1.2, "a reading above contracted power × slot × this is refused", low=1.0, high=100.0

@@ -36,6 +36,13 @@ def reading(meter: int, slot: int, wh: int) -> Block:
     return blocks.readings(0, [meter], slot, [wh])
 
 
+def four_days_later(state: Partition, slot: int) -> None:
+    """A reading a day, until the row of the slot is given away."""
+    for day in (1, 2, 3, 4):
+        state.apply(reading(0, slot + day * 48, 7), state.position + 1, NOW_MS)
+    assert state.lows()[0] > slot
+
+
 def by_tariff(state: Partition, slot: int) -> dict[str, int]:
     """Wh of a slot that changed, by scope."""
     scopes = Scopes(state.register, ["nation", "tariff"])
@@ -53,7 +60,7 @@ def test_an_undo_over_a_closed_day_subtracts_from_the_tariff_it_added_to(
     state.keep()
     for _ in range(2):
         state.apply(reading(0, slot, 100), 2, NOW_MS)
-        state.apply(reading(0, slot + 4 * 48, 7), 3, NOW_MS)
+        four_days_later(state, slot)
         assert by_tariff(state, slot) == {"nation": 110, "tariff:a": 110, "tariff:b": 0}
         assert by_tariff(state, slot + 4 * 48) == {"nation": 7, "tariff:a": 0, "tariff:b": 7}
         state.undo()
@@ -68,7 +75,7 @@ def test_a_day_that_an_undo_reopens_is_joined_as_before(changing: Register) -> N
     state = Partition(0, changing, RULES)
     state.apply(reading(1, slot, 10), 1, NOW_MS)
     state.keep()
-    state.apply(reading(0, slot + 4 * 48, 7), 2, NOW_MS)
+    four_days_later(state, slot)
     state.undo()
     state.apply(reading(0, slot, 100), 2, NOW_MS)
     assert by_tariff(state, slot) == {"nation": 110, "tariff:a": 110, "tariff:b": 0}

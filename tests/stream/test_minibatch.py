@@ -92,7 +92,7 @@ def test_a_batch_is_applied_once_however_often_it_comes(town: Town) -> None:
 
 
 def test_counters_of_a_day_expire_as_results_are_set_to(town: Town) -> None:
-    """`results.expire_days`, from the settings to the store."""
+    """`results.expire_days` and a month, from the settings to the store."""
     town.options["results.expire_days"] = 2
     append(town, 0, [block(0)])
     assert started(AggregateBolt, town).give(0, 1, 1, 1) == "ack"

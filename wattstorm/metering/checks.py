@@ -33,7 +33,8 @@ class Outcome(IntEnum):
     UNKNOWN_METER = 8
     """Not in the register on that date."""
     FUTURE = 9
-    """The slot ends after the block's arrival plus tolerance, or a day ahead of the stream."""
+    """The slot ends after the block's arrival plus tolerance, or lies days ahead of the stream
+    and too few say so, see `watermark`."""
     TOO_OLD = 10
     """Before the open days: set aside for the backfill."""
     OFF_GRID = 11
@@ -103,6 +104,17 @@ def join_entries(
     entry = np.where(known, classes, NO_CLASS).astype(np.int64)
     entry |= np.where(producer, 1 << PRODUCER_SHIFT, 0) | exponent << EXPONENT_SHIFT
     return (entry | mantissa << MANTISSA_SHIFT).astype(np.uint32)
+
+
+def outcomes(entries: npt.NDArray[np.uint32], wh: npt.NDArray[np.integer]) -> npt.NDArray[np.uint8]:
+    """What the checks of an energy say, by reading: entries uint32[n], see `join_entries`; wh
+    int[n]. uint8[n], NEW where all hold; as the kernels' loops say it for one reading."""
+    entry, energy = entries.astype(np.int64), wh.astype(np.int64)
+    limit = (entry >> MANTISSA_SHIFT) << (entry >> EXPONENT_SHIFT & 15)
+    out = np.where(np.abs(energy) > limit, np.uint8(Outcome.TOO_HIGH), np.uint8(Outcome.NEW))
+    out[(energy < 0) & (entry >> PRODUCER_SHIFT & 1 == 0)] = Outcome.NEGATIVE
+    out[entry & NO_CLASS == NO_CLASS] = Outcome.UNKNOWN_METER
+    return out
 
 
 def power_limit_wh(

@@ -9,7 +9,7 @@ having stopped. No clock, no files, no Redis.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -17,54 +17,23 @@ import numpy.typing as npt
 
 from wattstorm.errors import SnapshotError
 from wattstorm.metering import block as blocks
-from wattstorm.metering.aggregates import SlotSums, class_of, classes_of
+from wattstorm.metering.aggregates import SlotSums, classes_of
 from wattstorm.metering.block import Block, Columns
-from wattstorm.metering.checks import COUNTERS, OUTCOMES, Outcome, join_entries, power_limit_wh
+from wattstorm.metering.checks import COUNTERS, OUTCOMES, Outcome
 from wattstorm.metering.daystore import DayStore, Window
-from wattstorm.metering.slots import LocalCalendar, SlotGrid
+from wattstorm.metering.joins import Joins
+from wattstorm.metering.rules import Rules
+from wattstorm.metering.watermark import Claim, Watermark, advanced, enough
 
 if TYPE_CHECKING:
     from wattstorm.metering.register import Register
-    from wattstorm.settings import Settings
+
+__all__ = ["OUTSIDE", "Applied", "Partition", "Rules"]
 
 Array = npt.NDArray[Any]
-SNAPSHOT_SCHEMA: Final = 1
-AHEAD_DAYS: Final = 1
-"""Days after the watermark's that are kept ready; later slots are FUTURE."""
-STRAY_SHARE: Final = 100
-"""One reading in so many may run ahead of its block without moving the watermark."""
+SNAPSHOT_SCHEMA: Final = 2
 OUTSIDE: Final = -1
 """Day number under which readings outside the open days are counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What the settings say about readings.
-
-    open_days: days kept open, the watermark's included; future_s: tolerance for
-    meters' clocks; power_margin: factor on contracted power; deadline_slots: a
-    reading later than this behind the watermark raises its slot's revision.
-    """
-
-    grid: SlotGrid
-    calendar: LocalCalendar
-    open_days: int = 3
-    future_s: int = 900
-    power_margin: float = 1.2
-    deadline_slots: int = 48
-
-    @classmethod
-    def from_settings(cls, settings: Settings) -> Rules:
-        stream = settings.stream
-        grid = SlotGrid(stream.slot_minutes)
-        return cls(
-            grid,
-            LocalCalendar(grid, stream.time_zone),
-            stream.open_days,
-            int(stream.future_minutes * 60),
-            stream.power_margin,
-            round(stream.deadline_hours * 3600 / grid.seconds),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +52,19 @@ class Applied:
 
 @dataclass(slots=True)
 class _Kept:
-    """The scalars as they were at the last `keep`."""
+    """What stood beside the day stores at the last `keep`."""
 
     position: int
-    watermark: dict[int, int]
+    marks: dict[int, Watermark]
     highest: int
-    stores: frozenset[int] = field(default_factory=frozenset)
 
 
 class Partition:
     """State of partition `number` of a register, under `rules`.
 
-    position: last log position reflected, 0 for none. watermark: by channel,
-    the newest slot that more than stray readings reached. floor: readings in
-    slots up to it are refused as STATE_LOST. highest: newest slot accepted, -1
-    before any.
+    position: last log position reflected, 0 for none. floor: readings in slots up
+    to it are refused as STATE_LOST. highest: newest slot accepted, -1 before any.
+    A channel has a watermark and a day store from its first accepted reading on.
     """
 
     def __init__(self, number: int, register: Register, rules: Rules, kernel: Any = None) -> None:
@@ -111,9 +78,9 @@ class Partition:
         """By channel the first slot that was still taken when the partition was taken over. What
         lies before it has left the partition's sums: STATE_LOST, even if more days are open now."""
         self.highest = -1
-        self.watermark: dict[int, int] = {}
+        self._joins = Joins(register, rules, self.first, self.size)
+        self._marks: dict[int, Watermark] = {}
         self._stores: dict[int, DayStore] = {}
-        self._joins: dict[int, Array] = {}
         self._kept = _Kept(0, {}, -1)
 
     # --- one entry of the log ---------------------------------------------------
@@ -127,12 +94,12 @@ class Partition:
         if wrong := self._misplaced(block):
             return _refused_whole(block, columns, wrong)
         arrived = (arrived_ms // 1000 + self.rules.future_s) // self.rules.grid.seconds
-        store = self._store(block.channel)
-        self._advance(store, block.channel, columns.slot, len(columns.meter), arrived)
-        if store.low < 0:  # nothing but slots in the future so far: there is no window yet
-            return _refused_whole(block, columns, Outcome.FUTURE)
-        window = self._window(store, block.channel, arrived)
-        outcome, days = store.apply(columns, window)
+        self._advance(block.channel, columns, arrived)
+        if block.channel not in self._marks:  # nothing to accept so far: no window is open
+            future = min(arrived, self.rules.calendar.known.stop)
+            return _refused(block, columns, self._joins.outcomes(columns, future, self.floor))
+        store = self._stores[block.channel]
+        outcome, days = store.apply(columns, self._window(block.channel, arrived))
         tally = days[:, :OUTCOMES].sum(axis=0)
         if tally[: Outcome.DOUBLE].any():
             accepted = outcome <= Outcome.CONFLICT_WON
@@ -160,18 +127,16 @@ class Partition:
         """What was applied is committed."""
         for store in self._stores.values():
             store.keep()
-        self._kept = _Kept(
-            self.position, dict(self.watermark), self.highest, frozenset(self._stores)
-        )
+        self._kept = _Kept(self.position, dict(self._marks), self.highest)
 
     def undo(self) -> None:
         """Back to the last `keep`, exactly."""
         for store in self._stores.values():
             store.undo()
         kept = self._kept
-        self._stores = {c: s for c, s in self._stores.items() if c in kept.stores}
-        self.position, self.watermark, self.highest = (
-            kept.position, dict(kept.watermark), kept.highest,
+        self._stores = {c: s for c, s in self._stores.items() if c in kept.marks}
+        self.position, self._marks, self.highest = (
+            kept.position, dict(kept.marks), kept.highest,
         )  # fmt: skip
 
     def start_after(self, position: int, highest: int) -> None:
@@ -180,10 +145,15 @@ class Partition:
         self.position, self.floor, self.highest = position, highest, highest
         self.keep()
 
+    @property
+    def watermark(self) -> dict[int, int]:
+        """By channel the newest slot that more than stray readings reached."""
+        return {channel: mark.mark for channel, mark in self._marks.items()}
+
     def lows(self) -> dict[int, int]:
         """By channel the first slot that is still taken, with what was applied so far: sums of
         slots before it never change again. A channel without a window is not in it."""
-        return {c: self._low(store) for c, store in self._stores.items() if store.low >= 0}
+        return {channel: mark.days.low for channel, mark in self._marks.items()}
 
     def held(self, channel: int, slot: int, meter: int) -> tuple[int, int] | None:
         """(Wh, rank) held for a dense index in an open slot, or None."""
@@ -208,6 +178,11 @@ class Partition:
             "floor": self.floor,
             "highest": self.highest,
             "watermark": {str(c): w for c, w in self.watermark.items()},
+            "claims": {
+                str(c): [m.claim.slot, m.claim.blocks, sorted(m.claim.meters)]
+                for c, m in self._marks.items()
+                if m.claim
+            },
             "low": {str(c): s.low for c, s in self._stores.items()},
             "shape": self._shape(),
         }
@@ -235,14 +210,16 @@ class Partition:
         state.position, state.floor, state.highest = (
             header["position"], header["floor"], header["highest"],
         )  # fmt: skip
-        state.watermark = {int(c): w for c, w in header["watermark"].items()}
         for channel, low in header["low"].items():
-            store = state._store(int(channel))
+            claim = header["claims"].get(channel)
+            claim = claim and Claim(claim[0], claim[1], frozenset(claim[2]))
+            mark = Watermark.at(header["watermark"][channel], rules, claim)
+            state._marks[int(channel)] = mark
+            store = state._stores[int(channel)] = state._new_store()
             prefix = f"{channel}/"
             mine = {n[len(prefix) :]: a for n, a in arrays.items() if n.startswith(prefix)}
             store.load(low, mine)
-            if low >= 0:
-                state._join(store)
+            state._join(store)
         state.keep()
         return state
 
@@ -265,78 +242,88 @@ class Partition:
             return Outcome.WRONG_PARTITION
         return Outcome.WRONG_GRID if block.slot_minutes != self.rules.grid.minutes else None
 
-    def _store(self, channel: int) -> DayStore:
-        if channel not in self._stores:
-            days = self.rules.open_days + AHEAD_DAYS
-            self._stores[channel] = DayStore(
-                self.first, self.size, self.rules.grid.per_day, days,
-                classes_of(self.register), self._kernel,
-            )  # fmt: skip
-        return self._stores[channel]
+    def _new_store(self) -> DayStore:
+        rules = self.rules
+        return DayStore(
+            self.first, self.size, rules.grid.per_day, rules.ring_days,
+            classes_of(self.register), self._kernel,
+        )  # fmt: skip
 
-    def _advance(self, store: DayStore, channel: int, slot: Array, n: int, arrived: int) -> None:
-        """Move the watermark to the newest slot that more than stray readings of
-        this block have reached, and close the days that fall behind."""
+    def _advance(self, channel: int, columns: Columns, arrived: int) -> None:
+        """Move the watermark on to what this block brings, and close the days that fall behind."""
+        held = self._marks.get(channel)
         known = self.rules.calendar.known
-        mark, arrived = self.watermark.get(channel, known.start - 1), min(arrived, known.stop)
-        strays = n // STRAY_SHARE
-        if slot.size == 1:
-            newest = int(slot[0]) if slot[0] < arrived else -1
-        else:
-            if int(slot.max()) <= mark:
-                return
-            ahead = slot[(slot > mark) & (slot < arrived)]
-            at = ahead.size - 1 - strays
-            newest = int(np.partition(ahead, at)[at]) if at >= 0 else -1
-        if newest <= mark:
+        mark = held.mark if held else known.start - 1
+        # The hot path ends here: most blocks bring slots that others have brought.
+        if columns.slot.size > 1 and int(columns.slot.max()) <= mark:
             return
-        self.watermark[channel] = newest
-        per_day = self.rules.grid.per_day
-        low = max(newest // per_day - self.rules.open_days + 1, 0) * per_day
-        if low > store.low:
+        if columns.slot.size == 1 and not mark < columns.slot[0] < arrived:
+            return
+        moved = self._moved(held, mark, columns, min(arrived, known.stop))
+        if moved is None or moved is held:
+            return
+        self._marks[channel] = moved
+        if channel not in self._stores:
+            self._stores[channel] = self._new_store()
+        store, per_day = self._stores[channel], self.rules.grid.per_day
+        if (low := moved.days.low // per_day * per_day) > store.low:
             store.open_from(low)
             self._join(store)
 
-    def _window(self, store: DayStore, channel: int, arrived: int) -> Window:
-        late_before = self.watermark[channel] - self.rules.deadline_slots
-        future = min(store.low + store.rows, arrived, self.rules.calendar.known.stop)
-        floor = max(self.floor, self.closed.get(channel, 0) - 1)
-        return Window(self._low(store), future, floor, late_before)
+    def _moved(
+        self, held: Watermark | None, mark: int, columns: Columns, future: int
+    ) -> Watermark | None:
+        """The watermark after the accepted ones of these readings in slots (mark, future)."""
+        n = len(columns.meter)
 
-    def _low(self, store: DayStore) -> int:
-        return max(store.low, self.rules.calendar.known.start)
+        def accepted(part: Columns) -> Array:
+            return self._joins.outcomes(part, future, self.floor) == Outcome.NEW
+
+        if columns.slot.size == 1:
+            if held and (slot := int(columns.slot[0])) < min(held.days.stop, future):
+                some = enough(n, lambda part: accepted(columns.part(part)))
+                return held.moved(slot, self.rules) if some else held
+            ahead = columns
+        else:
+            at = np.flatnonzero((columns.slot > mark) & (columns.slot < future))
+            ahead = columns.take(at)
+        good = np.flatnonzero(accepted(ahead))
+        slots = np.broadcast_to(ahead.slot, len(ahead.meter))[good]
+        return advanced(held, slots, ahead.meter[good], n, self.size, self.rules)
+
+    def _window(self, channel: int, arrived: int) -> Window:
+        mark, store = self._marks[channel], self._stores[channel]
+        future = min(mark.days.stop, store.low + store.rows, arrived)
+        late_before = mark.mark - self.rules.deadline_slots
+        floor = max(self.floor, self.closed.get(channel, 0) - 1)
+        return Window(mark.days.low, future, floor, late_before)
 
     def _join(self, store: DayStore) -> None:
         """Set each row's join table: the register's entries valid on the slot's local date."""
         slots = np.arange(store.low, store.low + store.rows, dtype=np.int32)
-        known = self.rules.calendar.known
-        days = self.rules.calendar.dates_of(slots.clip(known.start, known.stop - 1))
-        epochs = {int(d): self.register.epoch_on(int(d)) for d in np.unique(days)}
-        order = sorted(set(epochs.values()))
-        for day, epoch in epochs.items():
-            if epoch not in self._joins:
-                self._joins[epoch] = self._entries(day)
-        self._joins = {e: self._joins[e] for e in order}
-        tables = list(self._joins.values())
-        of_day = {d: order.index(e) for d, e in epochs.items()}
+        tables, number = self._joins.of_slots(slots)
         table_of_row = np.empty(store.rows, np.uint8)
-        table_of_row[slots % store.rows] = [of_day[int(d)] for d in days]
-        store.join(tables[0][None, :] if len(tables) == 1 else np.stack(tables), table_of_row)
-
-    def _entries(self, day: int) -> Array:
-        columns = self.register.columns(self.first, self.first + self.size, day)
-        rules = self.rules
-        limit = power_limit_wh(columns.power_va, rules.grid.minutes, rules.power_margin)
-        classes = class_of(columns.tariff, columns.region)
-        return join_entries(classes, columns.producer, limit, columns.known)
+        table_of_row[slots % store.rows] = number
+        store.join(tables, table_of_row)
 
 
 def _refused_whole(block: Block, columns: Columns, outcome: Outcome) -> Applied:
+    """All for one reason: the block is the dead letter, as it came."""
     tally = np.zeros(OUTCOMES, np.int64)
     tally[outcome] = len(columns.meter)
-    outside = np.zeros(COUNTERS, np.int64)
-    outside[outcome] = tally[outcome]
-    return Applied(tally, {OUTSIDE: outside}, [(outcome, block)])
+    return Applied(tally, {OUTSIDE: _padded(tally)}, [(outcome, block)])
+
+
+def _refused(block: Block, columns: Columns, outcome: Array) -> Applied:
+    """Each for its own reason. outcome: uint8[n]."""
+    tally = np.bincount(outcome, minlength=OUTCOMES).astype(np.int64)
+    rejected = _rejected(block, columns, outcome, tally)
+    return Applied(tally, {OUTSIDE: _padded(tally)}, rejected)
+
+
+def _padded(tally: Array) -> npt.NDArray[np.int64]:
+    """int64[COUNTERS] of readings without an energy that counts."""
+    return np.concatenate([tally, np.zeros(COUNTERS - OUTCOMES, np.int64)])
 
 
 def _rejected(
