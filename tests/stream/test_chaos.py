@@ -111,7 +111,8 @@ def test_a_store_restarted_and_killed_changes_nothing(
     with TestServer(tmp_path / "redis", binary=binaries()[program]) as server:
         town = a_town(tmp_path, server.url, 3_000, 500, snapshot__every_s=1.0)
         stream = a_stream(2, 3_000, 144)
-        running(town)
+        engine = running(town)
+        wait_until(lambda: workers(engine), 60, "the engine to find its store up")
         feeding = Feeding(town, stream, 4_000, 40)
         feeding.start()
         rng = random.Random(8)
