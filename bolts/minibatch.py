@@ -57,6 +57,7 @@ from wattstorm.errors import (
 )
 from wattstorm.metering.partition import Rules
 from wattstorm.metering.register import Register
+from wattstorm.metering.warm import warm_up
 from wattstorm.settings import Settings
 from wattstorm.shipped import check_code
 from wattstorm.store.connection import connected
@@ -91,6 +92,7 @@ class MinibatchBolt(Taking, CheckedEmits, Bolt):
         self.owned: dict[int, Owned] = {}
         self.birth_us: int | None = None
         self.down = False
+        warm_up()
 
     # --- the contract -----------------------------------------------------------
 

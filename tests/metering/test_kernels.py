@@ -8,10 +8,13 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wattstorm.metering import block as blocks
 from wattstorm.metering import kernels, kernels_numpy
 from wattstorm.metering.block import Columns, rank_of
 from wattstorm.metering.checks import COUNTERS, OUTCOMES, join_entries
 from wattstorm.metering.daystore import DayStore, Window
+from wattstorm.metering.kernels import apply_readings, undo_readings
+from wattstorm.metering.warm import warm_up
 
 SIZE, FIRST, LOW = 12, 100, 48 * 1000
 
@@ -149,3 +152,22 @@ def test_the_table_beside_grows_and_forgets_closed_days() -> None:
         store.keep()
         assert store.held(int(slot[0]), 4321) == (70_321, 31)
     assert len(store.keys) <= 1 << 16
+
+
+def test_after_warming_up_no_block_of_any_form_compiles_a_kernel() -> None:
+    """Readings and curves, 16 and 32 bits, one slot and many: a first block is like any other."""
+    warm_up()
+    known = {kernel: len(kernel.signatures) for kernel in (apply_readings, undo_readings)}
+    store = DayStore(0, 3, 48, 2, 4)
+    store.open_from(48)
+    for wh in (5, 100_000):
+        narrow = np.uint16 if wh == 5 else np.int32
+        for made in (
+            blocks.readings(0, [0, 1], 50, [wh, wh]),
+            blocks.readings(0, [0, 1], [50, 51], [wh, wh], version=[1, 2], quality=[1, 2]),
+            blocks.curves(0, [0, 2], 48, np.full((2, 40), wh, narrow), version=[1, 2]),
+        ):
+            columns = blocks.decode(blocks.encode(made)).columns
+            store.apply(columns, Window(48, 144, -1, 0))
+            store.undo()
+    assert {kernel: len(kernel.signatures) for kernel in known} == known

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tests.metering.registers import small_register
+from tests.metering.registers import register_rows
+from tests.stream import oracle
+from tests.stream.oracle import truth
 from wattstorm.metering import block as blocks
 from wattstorm.metering.aggregates import Scopes, SlotSums
 from wattstorm.metering.register import Register
@@ -26,6 +28,7 @@ from wattstorm.store.log import Log
 from wattstorm.store.results import ResultStore
 
 DAY0 = 19_700 * 48
+LATEST = 48
 
 
 @dataclass
@@ -64,12 +67,18 @@ class Town:
 
 
 def a_town(directory: Path, url: str, meters: int, partition_size: int, **options: Any) -> Town:
-    register = small_register(directory, meters, partition_size)
+    source = directory / "meters.csv"
+    oracle.register_changes(register_rows(meters)).write_csv(source)
+    register = Register.build([source], directory / "register", partition_size=partition_size)
     return Town(directory, url, register, {k.replace("__", "."): v for k, v in options.items()})
 
 
 def a_stream(seed: int, meters: int, slots: int) -> pl.DataFrame:
-    """Every meter in every slot, doubles 5 %, corrections 5 %; shuffled, a tenth late."""
+    """Nearly every meter in every slot, doubles 5 %, corrections 5 %; shuffled, a tenth late.
+
+    No reading comes more than LATEST slots behind the newest: what is refused as too old
+    depends on who sends when. In every third slot some meters are silent.
+    """
     rng = np.random.default_rng(seed)
     n = meters * slots
     key = np.arange(n)
@@ -81,10 +90,13 @@ def a_stream(seed: int, meters: int, slots: int) -> pl.DataFrame:
         wh=pl.Series(rng.integers(0, 3601, n // 20)),
         version=pl.Series(rng.integers(0, 3, n // 20)),
     )
-    stream = pl.concat([base, base.sample(n // 20, seed=seed + 1), corrections])
-    # In time, give or take some hours; a tenth comes at the very end.
-    late = rng.random(len(stream)) < 0.1
-    when = stream["slot"].to_numpy() + rng.normal(0, 6, len(stream)) + 1000 * late
+    doubles = base.sample(n // 20, seed=seed + 1)
+    silent = (base["slot"].to_numpy() % 3 == 0) & (rng.random(n) < 0.05)
+    stream = pl.concat([base.filter(~silent), doubles, corrections])
+    # In time, give or take some hours; a tenth comes half a day later.
+    late = LATEST / 2 * rng.random(len(stream)) * (rng.random(len(stream)) < 0.1)
+    jitter = np.clip(rng.normal(0, 6, len(stream)), -LATEST / 4, LATEST / 4)
+    when = stream["slot"].to_numpy() + jitter + late
     return stream[np.argsort(when)]
 
 
@@ -97,22 +109,6 @@ def in_blocks(stream: pl.DataFrame, partition_size: int, size: int) -> Iterator[
                 int(number), rows["meter"], rows["slot"], rows["wh"], version=rows["version"],
                 producer="town",
             )  # fmt: skip
-
-
-def truth(stream: pl.DataFrame) -> dict[str, dict[int, tuple[int, int]]]:
-    """Scope → slot → (Wh, meters), recomputed plainly with polars."""
-    best = stream.sort("version", "wh").group_by("meter", "slot", maintain_order=True).last()
-    best = best.with_columns(
-        tariff=pl.format("tariff:tariff_{}", (pl.col("meter") % 12).cast(pl.String).str.zfill(2)),
-        region=pl.format("region:region_{}", pl.col("meter") % 3),
-        nation=pl.lit("nation"),
-    )
-    out: dict[str, dict[int, tuple[int, int]]] = {}
-    for scope in ("nation", "tariff", "region"):
-        sums = best.group_by(scope, "slot").agg(pl.col("wh").sum(), pl.len().alias("n"))
-        for label, slot, wh, n in sums.iter_rows():
-            out.setdefault(label, {})[slot] = (wh, n)
-    return out
 
 
 def committed_sums(town: Town, connection: Connection) -> dict[str, dict[int, tuple[int, int]]]:
@@ -149,22 +145,56 @@ def assert_conserved(counts: dict[str, int]) -> None:
 
 def assert_exact(town: Town, stream: pl.DataFrame) -> None:
     """Committed sums, published curves and the audit, against a plain recomputation."""
-    expected = truth(stream)
+    expected = truth(stream, town.settings.stream.time_zone)
+    replaced = sum(oracle.replaced(stream).values())
     with town.connect() as connection:
         assert committed_sums(town, connection) == expected
         counts = audit(town, connection)
         assert_conserved(counts)
         assert counts["received"] == len(stream)
         assert counts["new"] == stream.select("meter", "slot").n_unique()
-    results = Results.open(town.settings)
-    for label, slots in expected.items():
+        assert counts.get("corrected", 0) + counts.get("conflict_won", 0) == replaced
+    with Results.open(town.settings) as results:
+        _assert_published(town, stream, results)
+        _assert_balanced(results, stream.select("meter", "slot").n_unique())
+
+
+def _assert_published(town: Town, stream: pl.DataFrame, results: Results) -> None:
+    """Every curve: Wh, readings, expected, coverage, status, revision."""
+    rules = town.settings.stream
+    deadline = round(rules.deadline_hours * 3600 / 1800)
+    wanted = oracle.published(
+        stream, town.register.count, rules.final_coverage, deadline, rules.time_zone
+    )
+    # What its deadline makes final is published at the next tick.
+    wait_until(lambda: _rows(results, wanted)[0] == wanted.rows, 20, "the curves to be as wanted")
+    found = _rows(results, wanted)[1]
+    if deadline > stream["slot"].n_unique():
+        assert found == wanted.revisions
+    else:  # and how many of them came after their deadline depends on who came first
+        assert all(n >= wanted.revisions[slot] for slot, n in found.items())
+
+
+def _rows(
+    results: Results, wanted: oracle.Published
+) -> tuple[dict[str, dict[int, tuple[Any, ...]]], dict[int, int]]:
+    found: dict[str, dict[int, tuple[Any, ...]]] = {}
+    revisions: dict[int, int] = {}
+    for label, slots in wanted.rows.items():
         days = [results.calendar.date_of(slot) for slot in (min(slots), max(slots))]
-        curve = results.curve(label, *days)
-        got = zip(curve.slots.tolist(), curve.wh.tolist(), curve.readings.tolist(), strict=True)
-        assert {s: (w, n) for s, w, n in got if n} == slots, label
+        c = results.curve(label, *days)
+        columns = (c.wh, c.readings, c.expected, c.coverage, c.status)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        whole = dict(zip(c.slots.tolist(), rows, strict=True))
+        found[label] = {slot: row for slot, row in whole.items() if row[2] or row[1]}
+        revisions |= dict(zip(c.slots.tolist(), c.revision.tolist(), strict=True))
+    return found, revisions
+
+
+def _assert_balanced(results: Results, readings: int) -> None:
     balances = results.balances()
     assert all(balance.holds for balance in balances), balances
-    assert sum(b.readings_in_curves for b in balances) == stream.select("meter", "slot").n_unique()
+    assert sum(balance.readings_in_curves for balance in balances) == readings
 
 
 def wait_until(done: Any, timeout_s: float, what: str) -> None:
