@@ -21,6 +21,7 @@ from tests.stream.town import (
     Town,
     a_stream,
     a_town,
+    assert_exact,
     audit,
     committed_sums,
     drained,
@@ -33,6 +34,7 @@ from wattstorm.engine.supervisor import Engine
 from wattstorm.engine.watch import Watch
 from wattstorm.errors import EngineError, RegisterError, UsageError
 from wattstorm.store.producer import Producer
+from wattstorm.store.results import ResultStore
 from wattstorm.store.workers import heartbeats, write_beats
 
 pytestmark = pytest.mark.timeout(120)
@@ -299,3 +301,19 @@ def test_the_store_may_go_and_come_back(tmp_path: Path) -> None:
         stop.set()
         thread.join(30)
         assert not errors
+
+
+def test_an_emptied_store_is_taken_up_anew(town: Town, running: Callable[..., Any]) -> None:
+    """FLUSHALL under the engine: the card is written again, and the next stream is exact."""
+    running(town)
+    feed(town, a_stream(5, 100, 48))
+    with town.connect() as connection:
+        wait_until(lambda: drained(town, connection), 60, "the log to be drained")
+        connection.redis.flushall()
+        card = ResultStore(connection, "wattstorm")
+        wait_until(lambda: bool(card.meta()), 10, "the store's card")
+    stream = a_stream(6, 100, 96)
+    feed(town, stream)
+    with town.connect() as connection:
+        wait_until(lambda: drained(town, connection), 60, "the log to be drained")
+    assert_exact(town, stream)

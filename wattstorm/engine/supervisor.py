@@ -144,6 +144,7 @@ class Engine:
 
     def _tell(self, watch: Watch, lease: Lease) -> bool:
         lease.renew()
+        watch.introduce_again()
         watch.write_beats({w.index: w.row() for w in self._held}, 5 * TELL_S)
         return True
 

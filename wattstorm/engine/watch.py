@@ -78,6 +78,11 @@ class Watch:
         self.results.write_meta(self.card)
         recount(self.connection, self.results.prefix, self.partitions)
 
+    def introduce_again(self) -> None:
+        """Write the card of a store that lost it while the engine runs: emptied, or replaced."""
+        if not self.results.meta():
+            self.introduce()
+
     def meet(self) -> None:
         """As a producer: compare with the card, and leave it as it is. UsageError as above.
 
