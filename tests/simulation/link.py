@@ -148,13 +148,14 @@ class Link(UnixDomainSocketConnection):
 
 def _packed(arguments: Any) -> tuple[bytes, ...]:
     # A name of two words is two arguments, as redis-py has it.
-    return (*_encoded(arguments[0]).split(), *map(_encoded, arguments[1:]))
+    rest = [a if type(a) is bytes else _encoded(a) for a in arguments[1:]]
+    return (*_encoded(arguments[0]).split(), *rest)
 
 
 def _encoded(value: Any) -> bytes:
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, bytearray | memoryview):
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
     return (repr(value) if isinstance(value, float) else str(value)).encode()
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import redis.connection
+import redis.utils
 
 import bolts.saving
 import wattstorm.store.snapshots
@@ -219,6 +220,7 @@ def set_up() -> Iterator[None]:
     the_register = register()
     put: list[tuple[Any, str, Any]] = [
         (redis.connection, "UnixDomainSocketConnection", Link),
+        (redis.utils, "get_lib_version", functools.cache(redis.utils.get_lib_version)),
         (bolts.saving, "ThreadPoolExecutor", Writer),
         (wattstorm.store.snapshots, "os", Files()),
         (wattstorm.store.snapshots, "Path", StagePath),
