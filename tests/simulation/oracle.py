@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import ceil
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -63,6 +63,14 @@ def local_day(slot: int, minutes: int, zone: str) -> int:
 
 
 @functools.cache
+def midnight(day: int, minutes: int, zone: str) -> int:
+    """The first slot of a local day, in zones whose midnights begin a slot."""
+    date = EPOCH + timedelta(days=day)
+    start = datetime(date.year, date.month, date.day, tzinfo=ZoneInfo(zone))
+    return int(start.timestamp()) // (60 * minutes)
+
+
+@functools.cache
 def contract_of(meter: int, day: int) -> Contract | None:
     """What holds for a meter on a local day."""
     if not 0 <= meter < METERS:
@@ -71,11 +79,22 @@ def contract_of(meter: int, day: int) -> Contract | None:
     return valid[-1] if valid else None
 
 
+@dataclass
+class Channel:
+    """How far a channel of a partition has come. mark: its watermark; ring: the first slot of
+    the UTC days kept; claim: (newest slot, blocks, meters) of what was held back."""
+
+    mark: int
+    ring: int = -1
+    claim: tuple[int, int, frozenset[int]] | None = None
+
+
 class Recomputed:
     """One partition, entry by entry."""
 
     def __init__(self, partition: int, settings: Any) -> None:
         self.partition = partition
+        self.size = min(PARTITION, METERS - partition * PARTITION)
         s = settings.stream
         self.minutes, self.zone, self.open_days = s.slot_minutes, s.time_zone, s.open_days
         self.per_day = 1440 // s.slot_minutes
@@ -88,7 +107,7 @@ class Recomputed:
         """The memory was lost with every snapshot: slots up to `floor` are closed."""
         self.floor = floor
         self.held: dict[tuple[int, int, int], tuple[int, int]] = {}
-        self.watermark: dict[int, int] = {}
+        self.channels: dict[int, Channel] = {}
 
     def entry(self, data: bytes, arrived_ms: int, poisoned: bool) -> None:
         audit = self.wanted.audit
@@ -121,50 +140,112 @@ class Recomputed:
         if whole:
             tally[OUTSIDE, whole] += len(rows)
             return
-        channel = block.channel
         end = (arrived_ms // 1000 + self.future_s) // (self.minutes * 60)
-        self._advance(channel, [row[1] for row in rows], end)
-        mark = self.watermark.get(channel)
-        if mark is None:
-            tally[OUTSIDE, "future"] += len(rows)
-            return
-        low = (mark // self.per_day - self.open_days + 1) * self.per_day
-        stop = low + (self.open_days + 1) * self.per_day
+        self._advance(block.channel, rows, end)
+        channel = self.channels.get(block.channel)
         for meter, slot, wh, rank in rows:
-            inside = low <= slot < stop
-            outcome = self._checked(meter, slot, wh, inside, low, min(stop, end))
+            if channel is None:  # nothing was accepted so far: no window is open
+                outcome = self._checked(meter, slot, wh, end)
+                assert outcome
+                tally[OUTSIDE, outcome] += 1
+                continue
+            inside = channel.ring <= slot < channel.ring + (self.open_days + 2) * self.per_day
+            low, stop = self._open(channel.mark)
+            outcome = self._checked(meter, slot, wh, min(stop, end), low, inside)
             day = slot // self.per_day if inside else OUTSIDE
-            held = self.held.get((channel, slot, meter))
-            outcome = outcome or self._taken(channel, meter, slot, wh, rank, mark)
+            held = self.held.get((block.channel, slot, meter))
+            outcome = outcome or self._taken(block.channel, meter, slot, wh, rank, channel.mark)
             tally[day, outcome] += 1
             if outcome in ("new", "corrected", "conflict_won"):
                 tally[day, "wh_accepted"] += wh
                 tally[day, "wh_replaced"] += held[0] if held else 0
 
-    def _advance(self, channel: int, slots: list[int], end: int) -> None:
-        """One reading in a hundred may run ahead without moving the watermark."""
-        mark = self.watermark.get(channel, -1)
-        ahead = sorted(s for s in slots if mark < s < end)
-        at = len(ahead) - 1 - len(slots) // 100
-        if at >= 0:
-            self.watermark[channel] = ahead[at]
+    # --- how far it has come
 
-    def _checked(self, meter: int, slot: int, wh: int, inside: bool, low: int, future: int) -> str:
-        here = (
-            0
-            <= meter - self.partition * PARTITION
-            < min(PARTITION, METERS - self.partition * PARTITION)
-        )
-        contract = contract_of(meter, local_day(slot, self.minutes, self.zone)) if inside else None
-        if not here or (inside and contract is None):
+    def _open(self, mark: int) -> tuple[int, int]:
+        """The first slot that is open, and the first that is too far ahead: in local days."""
+        day = self._day(mark)
+        return self._midnight(day - self.open_days + 1), self._midnight(day + 2)
+
+    def _advance(self, number: int, rows: list[tuple[int, int, int, int]], end: int) -> None:
+        """Only what is accepted moves the watermark, and far only what several say."""
+        channel = self.channels.get(number)
+        mark = channel.mark if channel else -1
+        good = sorted(
+            (slot, meter) for meter, slot, wh, _ in rows
+            if mark < slot < end and not self._checked(meter, slot, wh, end)
+        )  # fmt: skip
+        # One reading in a hundred may run ahead without moving it.
+        strays = (len(rows) if channel else len(good)) // 100
+        if len(good) <= strays:
+            return
+        newest = good[len(good) - 1 - strays][0]
+        if channel is None:
+            self.channels[number] = channel = Channel(newest)
+        elif newest < self._open(mark)[1]:
+            self._walk(channel, newest)
+        else:
+            self._jump(channel, newest, good, strays)
+        low = self._open(channel.mark)[0]
+        channel.ring = max(channel.ring, low // self.per_day * self.per_day)
+
+    def _walk(self, channel: Channel, newest: int) -> None:
+        if self._day(newest) != self._day(channel.mark):
+            channel.claim = None
+        channel.mark = newest
+
+    def _jump(
+        self, channel: Channel, newest: int, good: list[tuple[int, int]], strays: int
+    ) -> None:
+        stop = self._open(channel.mark)[1]
+        far = [(slot, meter) for slot, meter in good if slot >= stop]
+        meters = frozenset(meter for _, meter in far)
+        claim = (newest, 1, meters)
+        if len(far) >= 2 and len(meters) >= min(2, self.size):
+            channel.mark, channel.claim = newest, None
+            return
+        if channel.claim is not None:
+            slot, n, who = channel.claim
+            low, high = self._open(slot)
+            if low <= newest < high:
+                same = newest <= slot and meters <= who
+                both = (max(slot, newest), n + 1, who | meters)
+                claim = channel.claim if same else both
+        if claim[1] >= 2:
+            channel.mark, channel.claim = newest, None
+            return
+        near = [slot for slot, _ in good if slot < stop]
+        if len(near) > strays:
+            self._walk(channel, near[len(near) - 1 - strays])
+        channel.claim = claim
+
+    def _day(self, slot: int) -> int:
+        return local_day(slot, self.minutes, self.zone)
+
+    def _midnight(self, day: int) -> int:
+        return midnight(day, self.minutes, self.zone)
+
+    # --- one reading
+
+    def _checked(
+        self, meter: int, slot: int, wh: int, future: int, low: int = 0, inside: bool = True
+    ) -> str:
+        """Why it is refused, or ''."""
+        here = 0 <= meter - self.partition * PARTITION < self.size
+        if not here:
+            return "unknown_meter"
+        contract = contract_of(meter, self._day(slot)) if inside else None
+        # In the days that are kept the register is asked first, elsewhere last.
+        if low and inside and contract is None:
             return "unknown_meter"
         if slot >= future:
             return "future"
         if slot < low:
             return "too_old"
+        if contract is None:
+            return "unknown_meter"
         if slot <= self.floor:
             return "state_lost"
-        assert contract is not None
         if wh < 0 and not contract.producer:
             return "negative"
         limit = ceil(contract.power_va * self.minutes / 60 * self.margin)
@@ -178,7 +259,7 @@ class Recomputed:
         if held is not None and rank < held[1]:
             return "superseded"
         sums = self.wanted.sums.setdefault((channel, slot), Sums())
-        contract = contract_of(meter, local_day(slot, self.minutes, self.zone))
+        contract = contract_of(meter, self._day(slot))
         assert contract is not None
         cell = sums.of[contract.tariff, contract.region]
         self.held[key] = wh, rank
