@@ -97,8 +97,11 @@ def stream(job: Job, sending: Sending, drained: Callable[[], bool]) -> tuple[int
     sender = threading.Thread(target=work, daemon=True)
     begun = time.monotonic()
     sender.start()
-    Engine(sending.settings, sending.url).run(should_stop=over)
-    sender.join()
+    try:
+        Engine(sending.settings, sending.url).run(should_stop=over)
+    finally:
+        ended.append(time.monotonic())  # interrupted, the sender ends as well
+        sender.join()
     if failed:
         raise failed[0]
     return sent[0], ended[0] - begun

@@ -100,8 +100,8 @@ class MinibatchBolt(Taking, CheckedEmits, Bolt):
         batch = BatchRef(*tup.values)
         done = self.guarded(batch.partition, lambda: self.run_batch(batch), tup)
         (self.ack if done else self.fail)(tup)
-        if done and (own := self.owned.get(batch.partition)) is not None:
-            self.guarded(batch.partition, lambda: self.saver.save_if_due(own))
+        if done:
+            self.guarded(batch.partition, lambda: self.saver.save_if_due(self.owned.values()))
 
     def guarded(
         self, partition: int, work: Callable[[], bool | None], tup: Any = None
@@ -248,13 +248,14 @@ class MinibatchBolt(Taking, CheckedEmits, Bolt):
     def process_tick(self, tup: Any) -> None:
         with suppress(StoreError):  # the partitions say so
             self.presence.tell()
+            self.saver.look()
         for own in list(self.owned.values()):
             self.guarded(own.number, lambda own=own: self.look_after(own))  # type: ignore[misc]
         self.ack(tup)
 
     def look_after(self, own: Owned) -> None:
-        self.saver.save_if_due(own)
         self.saver.trim(own)
+        self.saver.save_if_due(self.owned.values())
 
     def stop(self) -> None:
         """A clean stop: the next start has nothing to replay."""

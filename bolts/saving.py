@@ -1,7 +1,8 @@
 """Snapshots of the partitions that a task holds, and the trimming of their logs behind them.
 
-A snapshot is copied between two batches and written beside the stream, one at a
-time, and never more than a tenth of the time. The log is trimmed behind the last
+Between two batches what changed is copied, and written beside the stream: one partition at a
+time, the one of which most would have to be read again, and never more than a tenth of the
+time unless the log fills up. The log is trimmed behind the last
 but one: the store knows that snapshot before it trims, and what it loses in a power
 cut is the newest, so a log that is trimmed always has its snapshot known. But the
 store may come back with the log *not yet* trimmed, and then needs the snapshot
@@ -14,21 +15,22 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
 from wattstorm.errors import SnapshotError, StoreError
 from wattstorm.metering.partition import Partition
 from wattstorm.setting_sections import Snapshot
+from wattstorm.store import backlog
 from wattstorm.store.commit import PartitionStore
+from wattstorm.store.disk import Disk
 from wattstorm.store.log import Log
 from wattstorm.store.snapshots import Mark, SnapshotDir
 
-DURABLE_S = 5.0
-"""What the store did so long ago is on its disk for sure: the AOF is synced every second."""
 REST = 9.0
 """After a snapshot that took t seconds, the next one waits for REST * t."""
 _log = logging.getLogger(__name__)
@@ -61,66 +63,103 @@ class Owned:
         return self.state.number
 
 
+@dataclass
+class _Running:
+    """A snapshot on its way to disk."""
+
+    own: Owned
+    mark: Mark
+    begun: float
+    gone: list[Mark]
+    read: int
+    future: Future[Path | None]
+
+
 class Saver:
     """Saves the states of one task's partitions; `rules`: when.
 
-    backlog_mb: a producer waits when four times its share of this is not trimmed yet.
-    Trimming needs two snapshots, and one that is begun only when everything is read has
-    no second one behind it. So whatever `snapshot.every_mb` says, half a share is enough
-    for a snapshot, and at a whole one it does not wait for its turn: with a batch (one
-    share at most) on top, two come before the four are full.
+    backlog_mb: producers wait when four times this is not trimmed yet, over all partitions.
+    A log is trimmed behind the last but one of its snapshots, so three times what is read
+    between two saves of all partitions lies there. So whatever `snapshot.every_mb` says, half
+    the backlog is enough for a snapshot; and where the log is half full all the same, they
+    follow each other without a pause.
     """
 
     def __init__(self, rules: Snapshot, partitions: int, log: Log, backlog_mb: int) -> None:
         self.rules, self.log = rules, log
         self.share = min(rules.every_mb, backlog_mb / 2) * 1_000_000 / max(1, partitions)
-        self.most = backlog_mb * 1_000_000 / max(1, partitions)
+        self.full = backlog.UNTRIMMED * backlog_mb * 1_000_000
+        self.disk = Disk(log.connection)
+        self.pressed = False
+        """Whether half of what may lie in the log untrimmed does."""
         self._pool = ThreadPoolExecutor(1, "snapshot")
-        self._running: tuple[Owned, Mark, float, list[Mark], Future[Any]] | None = None
+        self._running: _Running | None = None
+        self._begun_at = time.monotonic()
         self._rest_until = 0.0
 
-    def save_if_due(self, own: Owned) -> None:
-        """Begin a snapshot if enough was read, or enough time passed, since the last one."""
-        urgent = own.unsaved_bytes >= self.most
-        self.collect(wait=urgent)
-        now = time.monotonic()
-        if not urgent and (self._running is not None or now < self._rest_until):
+    def look(self) -> None:
+        """Ask how full the log is."""
+        kept = backlog.read(self.log.connection, self.log.prefix).kept
+        self.pressed = kept >= self.full / 2
+
+    def save_if_due(self, owned: Collection[Owned]) -> None:
+        """Begin a snapshot if enough was read, or enough time passed, since the last ones."""
+        self.collect()
+        if self._running is not None:
             return
-        old = now - own.tried_at >= self.rules.every_s and unsaved(own)
-        if own.unsaved_bytes >= self.share or old:
-            self.begin(own)
+        now = time.monotonic()
+        read, share = sum(own.unsaved_bytes for own in owned), self.share * len(owned)
+        hurry = self.pressed or read >= 2 * share
+        if now < self._rest_until and not hurry:
+            return
+        due = hurry or read >= share
+        if not due and now - self._begun_at < self.rules.every_s:
+            return
+        ready = [own for own in owned if unsaved(own) and own.doubt is None]
+        if ready:
+            self.begin(max(ready, key=lambda own: own.unsaved_bytes if due else -own.tried_at))
 
     def begin(self, own: Owned) -> None:
-        """Copy the state, and write the copy beside the stream."""
+        """Copy what changed of the state, and write it beside the stream."""
         if own.doubt is not None:
             return  # what the state reflects may not be in the store
         arrays, header = own.state.snapshot()
-        copies = {name: np.array(array) for name, array in arrays.items()}
+        changed, written = own.state.unsaved_rows(), own.snapshots.segments.last
+        rows = {
+            name: None if name in written and name not in changed else np.array(cells)
+            for name, cells in arrays.items()
+            if is_row(name)
+        }
+        others = {name: np.array(array) for name, array in arrays.items() if not is_row(name)}
         mark = Mark(own.state.position, secrets.token_hex(8))
-        own.unsaved_bytes, own.tried_at = 0, time.monotonic()
-        durable = own.tried_at - own.trimmed_at >= DURABLE_S
-        gone = dispensable(own.saved, own.trimmed, durable)
+        read, own.unsaved_bytes, own.tried_at = own.unsaved_bytes, 0, time.monotonic()
+        self._begun_at = own.tried_at
+        gone = dispensable(own.saved, own.trimmed, self.disk.holds(own.trimmed_at))
         stay = [other for other in own.saved if other not in gone]
         future = self._pool.submit(
-            own.snapshots.save, copies, header, mark.nonce, remove=gone,
+            own.snapshots.save, others, header, mark.nonce, rows=rows, remove=gone,
             confirm=lambda: own.store.confirm_snapshot(own.token, mark, stay),
         )  # fmt: skip
-        self._running = own, mark, own.tried_at, gone, future
+        self._running = _Running(own, mark, own.tried_at, gone, read, future)
 
     def collect(self, *, wait: bool = False) -> None:
         """Take note of a snapshot that is written by now."""
-        if self._running is None or not (wait or self._running[-1].done()):
+        running = self._running
+        if running is None or not (wait or running.future.done()):
             return
-        own, mark, begun, gone, future = self._running
-        self._running = None
+        self._running, own, kept = None, running.own, False
         try:
-            kept = future.result() is not None
+            kept = running.future.result() is not None
         except (SnapshotError, StoreError) as error:
             _log.error("no snapshot of partition %d: %s", own.number, error)
-        else:
-            if kept:
-                own.saved = [other for other in own.saved if other not in gone] + [mark]
-        self._rest_until = time.monotonic() + REST * (time.monotonic() - begun)
+        finally:
+            self._rest_until = time.monotonic() + REST * (time.monotonic() - running.begun)
+            if not kept:
+                own.unsaved_bytes += running.read
+                own.snapshots.segments.forget()
+        if kept:
+            own.saved = [other for other in own.saved if other not in running.gone]
+            own.saved.append(running.mark)
 
     def trim(self, own: Owned) -> None:
         """Remove the log behind the next snapshot, once the last trim is on disk for sure.
@@ -130,17 +169,12 @@ class Saver:
         """
         self.collect()
         ahead = [mark for mark in own.saved if mark.position > own.trimmed]
-        if not ahead or time.monotonic() - own.trimmed_at < DURABLE_S:
+        if not ahead or not self.disk.holds(own.trimmed_at):
             return
-        if len(ahead) > 1 or (not unsaved(own) and self._must_serve(own)):
+        lone = not unsaved(own) and (len(own.saved) == 1 or self.pressed)
+        if len(ahead) > 1 or lone:
             self.log.trim(own.number, ahead[0].position, own.token)
             own.trimmed, own.trimmed_at = ahead[0].position, time.monotonic()
-
-    def _must_serve(self, own: Owned) -> bool:
-        if len(own.saved) == 1:
-            return True
-        head = self.log.status(own.number)
-        return head.appended - head.trimmed > 2 * self.most
 
     def finish(self, owned: list[Owned]) -> None:
         """At a clean stop: save what is not saved, so that the next start replays nothing."""
@@ -170,3 +204,8 @@ def dispensable(saved: list[Mark], trimmed: int, durable: bool) -> list[Mark]:
 
 def unsaved(own: Owned) -> bool:
     return own.state.position > (own.saved[-1].position if own.saved else 0)
+
+
+def is_row(name: str) -> bool:
+    """Whether an array of a state is the cells of one slot."""
+    return name.rpartition("/")[2].startswith("cells.")

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bolts import saving
 from bolts.aggregate import AggregateBolt
 from tests.servers import TestServer
 from tests.stream.parts import Part, append, started
@@ -17,6 +16,7 @@ from tests.stream.poisoned import is_poison
 from tests.stream.town import DAY0, Town, a_town, assert_conserved, audit, committed_sums
 from wattstorm.metering import block as blocks
 from wattstorm.store.deadletters import DeadLetters
+from wattstorm.store.disk import Disk
 from wattstorm.store.log import Append
 
 METERS = 10
@@ -82,7 +82,7 @@ def restore(town: Town, kept: dict[Any, Any]) -> None:
 
 def trim_all(town: Town, bolt: Part, monkeypatch: pytest.MonkeyPatch) -> None:
     """The log is gone: only snapshots have the memory."""
-    monkeypatch.setattr(saving, "DURABLE_S", 0.0)
+    monkeypatch.setattr(Disk, "holds", lambda *_: True)
     bolt.tick()
     monkeypatch.undo()
     with town.connect() as connection:

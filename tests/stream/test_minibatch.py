@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bolts import saving
 from bolts.aggregate import AggregateBolt
 from tests.servers import TestServer
 from tests.stream.parts import Part, append, started
@@ -17,6 +16,7 @@ from tests.stream.town import DAY0, Town, a_town, assert_conserved, audit, commi
 from wattstorm.errors import StoreUnreachable
 from wattstorm.metering import block as blocks
 from wattstorm.store.commit import COUNTERS_OUTLIVE_DAYS
+from wattstorm.store.disk import Disk
 
 METERS = 10
 
@@ -228,7 +228,7 @@ def test_the_log_is_trimmed_behind_the_older_snapshot_only(
         log = town.log(connection)
         bolt.tick()
         assert log.status(0).first == 1, "too young"
-        monkeypatch.setattr(saving, "DURABLE_S", 0.0)
+        monkeypatch.setattr(Disk, "holds", lambda *_: True)
         bolt.tick()
         assert log.status(0).first == 3
         assert [entry.position for entry in log.read(0, 3, 6)] == [3, 4, 5, 6]
@@ -238,7 +238,7 @@ def test_a_lone_snapshot_of_all_there_is_trims_a_log_that_may_be_full(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else nothing more could come, and never a second snapshot."""
-    monkeypatch.setattr(saving, "DURABLE_S", 0.0)
+    monkeypatch.setattr(Disk, "holds", lambda *_: True)
     append(town, 0, [block(i) for i in range(3)])
     bolt = started(AggregateBolt, town)
     assert bolt.give(0, 1, 2, 1) == "ack"
@@ -262,7 +262,7 @@ def test_without_snapshot_and_log_the_summed_slots_are_closed(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody can tell doubles there any more: set aside as state_lost; later slots go on."""
-    monkeypatch.setattr(saving, "DURABLE_S", 0.0)
+    monkeypatch.setattr(Disk, "holds", lambda *_: True)
     append(town, 0, [block(0), block(1), block(1), block(2)])
     bolt = started(AggregateBolt, town)
     for position in (1, 2):
@@ -281,7 +281,7 @@ def test_an_unusable_snapshot_is_no_base_for_trimming(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those of before a change of settings lie there still, but nothing can start from them."""
-    monkeypatch.setattr(saving, "DURABLE_S", 0.0)
+    monkeypatch.setattr(Disk, "holds", lambda *_: True)
     append(town, 0, [block(0), block(1), block(2)])
     bolt = started(AggregateBolt, town)
     for position in (1, 2):

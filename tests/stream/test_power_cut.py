@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bolts import saving
 from bolts.aggregate import AggregateBolt
 from tests.servers import TestServer, binaries
 from tests.stream.parts import Part, append, started
 from tests.stream.town import DAY0, Town, a_town, assert_conserved, audit, committed_sums
 from wattstorm.metering import block as blocks
+from wattstorm.store.disk import Disk
 from wattstorm.store.log import Append
 
 METERS = 10
@@ -129,7 +129,7 @@ def test_the_snapshot_behind_which_the_log_is_trimmed_stays_until_the_next_one_i
     for position in (1, 2, 3):
         assert bolt.give(0, position, position, 1) == "ack"
         save(bolt)
-    monkeypatch.setattr(saving, "DURABLE_S", 0.0)
+    monkeypatch.setattr(Disk, "holds", lambda *_: True)
     for _ in range(3):
         bolt.tick()
     monkeypatch.undo()
@@ -156,7 +156,7 @@ def test_a_store_that_comes_back_before_a_trim_finds_the_snapshot_of_before_it(
     bolt = started(AggregateBolt, town)
     assert bolt.give(0, 1, 1, 1) == "ack"
     save(bolt)
-    monkeypatch.setattr(saving, "DURABLE_S", 0.0)
+    monkeypatch.setattr(Disk, "holds", lambda *_: True)
     bolt.tick()  # a lone snapshot of all there is: trimmed behind it
     on_disk = size(server)
     for position in (2, 3, 4, 5, 6):
@@ -164,7 +164,7 @@ def test_a_store_that_comes_back_before_a_trim_finds_the_snapshot_of_before_it(
         assert bolt.give(0, position, position, 1) == "ack"
         save(bolt)
         bolt.tick()
-        monkeypatch.setattr(saving, "DURABLE_S", 3600.0 if position >= 3 else 0.0)
+        monkeypatch.setattr(Disk, "holds", lambda *_, at=position: at < 3)
     with town.connect() as connection:
         assert town.log(connection).status(0).first == 3, "trimmed once more, and no further"
     cut(server, on_disk)
@@ -183,7 +183,7 @@ def test_snapshots_are_few_however_quickly_they_come(
     for position in range(1, 13):
         assert bolt.give(0, position, position, 1) == "ack"
         save(bolt)
-        monkeypatch.setattr(saving, "DURABLE_S", 0.0 if position % 4 == 0 else 3600.0)
+        monkeypatch.setattr(Disk, "holds", lambda *_, at=position: at % 4 == 0)
         bolt.tick()
         own = bolt.component.owned[0]
         seen.append([mark.position for mark in own.snapshots.marks()])

@@ -92,6 +92,8 @@ class DayStore:
         self.sum_n = np.zeros((self.rows, classes), np.int64)
         self.revisions = np.zeros(self.rows, np.int64)
         self.changed = np.zeros(self.rows, np.uint8)
+        self.unsaved = np.zeros(self.rows, np.uint8)
+        """Rows that changed, for good, since whoever saves them set this to 0."""
         self.entries = np.zeros((1, size), np.uint32)
         self.table_of_row = np.zeros(self.rows, np.uint8)
         self._empty_table(_MIN_TABLE)
@@ -157,6 +159,7 @@ class DayStore:
     def keep(self) -> None:
         """What was applied is committed: it can no longer be undone."""
         self._journal = _Journal()
+        self.unsaved |= self.changed
         self.changed[:] = 0
 
     def undo(self) -> None:

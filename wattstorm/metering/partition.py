@@ -188,6 +188,14 @@ class Partition:
         }
         return arrays, header
 
+    def unsaved_rows(self) -> set[str]:
+        """Names of the arrays of cells in `snapshot` that changed since this was last asked."""
+        names = set()
+        for channel, store in self._stores.items():
+            names |= {f"{channel}/cells.{row}" for row in np.flatnonzero(store.unsaved)}
+            store.unsaved[:] = 0
+        return names
+
     @classmethod
     def restore(
         cls,
@@ -222,14 +230,6 @@ class Partition:
             state._join(store)
         state.keep()
         return state
-
-    @property
-    def dirty_bytes(self) -> int:
-        """Bytes that a snapshot would write, roughly."""
-        return sum(
-            int(s.sum_n.any(axis=1).sum()) * (2 * s.size + 16 * s.sum_n.shape[1])
-            for s in self._stores.values()
-        )
 
     def _shape(self) -> list[int]:
         rules = self.rules

@@ -1,11 +1,9 @@
 """Snapshots: a partition's arrays and the log position that they reflect, in a directory.
 
-    <state_dir>/p<partition>/<lineage>/<position>.<nonce>.snap
+    <state_dir>/p<partition>/<lineage>/<position>.<nonce>.snap    see `snapshot_file`
+                                       <position>.<nonce>.rows    see `segments`
 
-    magic, schema, length and CRC of the header (20 bytes) | header: JSON |
-    arrays, raw, each at a multiple of 64, with its CRC in the header
-
-A file appears under its name only when it is whole and on disk, and only once the
+A .snap appears under its name only when it is whole and on disk, and only once the
 store knows its nonce. Who takes a partition starts from the newest one that the
 store knows and that can be restored. What the store does not know is another
 history's (a store that went back, a backup that was restored, another store's with
@@ -15,35 +13,28 @@ own directories; a few of others' are left for the day when they come back.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
-import struct
-import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
-import numpy as np
 import numpy.typing as npt
 
 from wattstorm.errors import RegisterError, SnapshotError
 from wattstorm.private_files import make_private, open_private
+from wattstorm.store import segments, snapshot_file
+from wattstorm.store.segments import Rows, Segments, files_of
+from wattstorm.store.snapshot_file import Arrays
 
-SCHEMA: Final = 2
 UNKNOWN_KEPT: Final = 2
 """Files of one partition that its store does not know (any more), the newest."""
 FOREIGN_KEPT: Final = 3
 """Other stores' directories of one partition, the newest."""
-_MAGIC: Final = b"WSNAPSHT"
-_START: Final = struct.Struct("<8sIII")
-_ALIGN: Final = 64
 _SUFFIX: Final = ".snap"
-_HEADER_LIMIT: Final = 64 << 20
 _log = logging.getLogger(__name__)
 
-Arrays = dict[str, npt.NDArray[Any]]
 T = TypeVar("T")
 
 
@@ -58,12 +49,13 @@ class SnapshotDir:
     """The snapshots of one partition of one store.
 
     refused: why some were passed over; unreadable: those of them whose file is there, or
-    should be, but cannot be read.
+    should be, but cannot be read; segments: the rows of cells, most of what is written.
     """
 
     def __init__(self, state_dir: str | Path, partition: int, lineage: str) -> None:
         self.directory = Path(state_dir) / f"p{partition}" / lineage
         self.partition, self.lineage = partition, lineage
+        self.segments = Segments(self.directory)
         self.refused: list[Exception] = []
         self.unreadable: list[SnapshotError] = []
 
@@ -78,22 +70,28 @@ class SnapshotDir:
         header: Mapping[str, Any],
         nonce: str,
         *,
+        rows: Mapping[str, npt.NDArray[Any] | None] | None = None,
         confirm: Callable[[], bool] | None = None,
         remove: Sequence[Mark] = (),
     ) -> Path | None:
         """Write a snapshot at `header["position"]`, then remove those named by `remove`.
 
-        confirm: asked when the file is on disk, before it gets its name; where
-        it says no (the partition has another owner) nothing is kept: None.
+        rows: of cells; None for one that is as `segments.last` has it. confirm: asked when all
+        is on disk, before it gets its name; where it says no (the partition has another owner)
+        nothing is kept: None.
         """
         path = self._path(Mark(int(header["position"]), nonce))
         draft = path.with_suffix(f".{os.getpid()}.draft")
+        beside = path.with_suffix(segments.SUFFIX)
+        placed: Rows | None = None
         try:
             self._make_directory()
-            self.write(draft, arrays, {**header, "lineage": self.lineage, "nonce": nonce})
+            written = self.segments.write(beside.name, rows or {})
+            self.write(draft, arrays, {**header, "lineage": self.lineage, "nonce": nonce}, written)
             if confirm is not None and not confirm():
                 return None
             self.name(draft, path)
+            placed = written
         except OSError as error:
             raise SnapshotError(
                 f"partition {self.partition}: {path} cannot be written: {error}",
@@ -101,16 +99,22 @@ class SnapshotDir:
             ) from error
         finally:
             draft.unlink(missing_ok=True)
-        for mark in remove:
-            self._path(mark).unlink(missing_ok=True)
+            if placed is None:
+                beside.unlink(missing_ok=True)
+            self.segments.last = placed or {}
+        self._remove(remove)
         return path
 
     def write(
-        self, draft: Path, arrays: Mapping[str, npt.NDArray[Any]], header: Mapping[str, Any]
+        self,
+        draft: Path,
+        arrays: Mapping[str, npt.NDArray[Any]],
+        header: Mapping[str, Any],
+        rows: Rows,
     ) -> None:
-        """The whole file, on disk, under a name that nobody reads."""
+        """The whole file, on disk, under a name that nobody reads; its rows are on disk."""
         with open_private(draft) as file:
-            _write(file, arrays, header)
+            snapshot_file.write(file, arrays, header, rows)
             file.flush()
             os.fsync(file.fileno())
 
@@ -128,7 +132,10 @@ class SnapshotDir:
         """
         for mark in sorted(known, reverse=True):
             try:
-                return restore(*self.load(mark)), mark
+                arrays, header, rows = self._load(mark)
+                state = restore(arrays, header)
+                self.segments.last = rows
+                return state, mark
             except (MemoryError, RegisterError):
                 raise  # not this snapshot's fault
             except Exception as error:
@@ -137,23 +144,28 @@ class SnapshotDir:
 
     def load(self, mark: Mark) -> tuple[Arrays, dict[str, Any]]:
         """One snapshot, or SnapshotError."""
+        return self._load(mark)[:2]
+
+    def _load(self, mark: Mark) -> tuple[Arrays, dict[str, Any], Rows]:
         path = self._path(mark)
         try:
             with path.open("rb") as file:
-                arrays, header = _read(file, os.fstat(file.fileno()).st_size)
+                arrays, header, rows = snapshot_file.read(file)
             found = header.get("position"), header.get("nonce"), header.get("lineage")
             if found != (*mark, self.lineage):
                 raise SnapshotError(f"it is of position, nonce and lineage {found}")
+            arrays |= self.segments.read(rows)
         except (OSError, SnapshotError, LookupError, TypeError, ValueError) as error:
             what = error.what if isinstance(error, SnapshotError) else repr(error)
             raise SnapshotError(
                 f"partition {self.partition}: snapshot {path} is refused: {what}",
                 "an older one is taken, and the rest is rebuilt from the log",
             ) from error
-        return arrays, header
+        return arrays, header, rows
 
     def sweep(self, known: Collection[Mark]) -> None:
-        """Remove drafts of the dead, and what is left of other histories beyond the newest few.
+        """Remove drafts of the dead, rows that no snapshot names, and what is left of other
+        histories beyond the newest few.
 
         Only the partition's owner may call this, with what its store knows.
         """
@@ -168,6 +180,10 @@ class SnapshotDir:
             )  # fmt: skip
         for path in _newest_first(unknown)[UNKNOWN_KEPT:]:
             path.unlink(missing_ok=True)
+        named = self._named(self.marks())
+        for path in self.directory.glob(f"*{segments.SUFFIX}"):
+            if path.name not in named:
+                path.unlink(missing_ok=True)
         beside = self.directory.parent.glob("*/") if self.directory.parent.is_dir() else ()
         foreign = [path for path in beside if path.name != self.lineage]
         if foreign and not self.directory.is_dir():
@@ -180,6 +196,20 @@ class SnapshotDir:
 
     def _path(self, mark: Mark) -> Path:
         return self.directory / f"{mark.position:020d}.{mark.nonce}{_SUFFIX}"
+
+    def _remove(self, marks: Sequence[Mark]) -> None:
+        """Snapshots, and the rows that only they name: never a file that this task does not know,
+        for the partition may have another by now."""
+        files = self._named(marks)
+        for mark in marks:
+            self._path(mark).unlink(missing_ok=True)
+        self.segments.remove(files - self._named(self.marks()) - files_of(self.segments.last))
+
+    def _named(self, marks: Sequence[Mark]) -> set[str]:
+        """Files of rows that snapshots name."""
+        return {
+            name for mark in marks for name in files_of(snapshot_file.rows_of(self._path(mark)))
+        }
 
     def _refuse(self, mark: Mark, error: Exception) -> None:
         self.refused.append(error)
@@ -230,61 +260,3 @@ def _sync(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _write(
-    file: IO[bytes], arrays: Mapping[str, npt.NDArray[Any]], header: Mapping[str, Any]
-) -> None:
-    listed: list[dict[str, Any]] = []
-    raw: list[npt.NDArray[Any]] = []
-    at = 0
-    for name, array in arrays.items():
-        flat = np.ascontiguousarray(array)
-        flat = flat.astype(flat.dtype.newbyteorder("<"), copy=False)
-        if flat.dtype.hasobject or flat.dtype.names:
-            raise SnapshotError(f"array {name} has dtype {flat.dtype}, only plain numbers are kept")
-        bits = flat.reshape(-1).view(np.uint8)
-        listed.append(
-            {"name": name, "dtype": flat.dtype.str, "shape": np.shape(array), "at": at,
-             "bytes": bits.nbytes, "crc": zlib.crc32(bits.data)}
-        )  # fmt: skip
-        raw.append(bits)
-        at += bits.nbytes + -bits.nbytes % _ALIGN
-    text = json.dumps({"header": dict(header), "arrays": listed}, allow_nan=False).encode()
-    text += b" " * (-(_START.size + len(text)) % _ALIGN)
-    file.write(_START.pack(_MAGIC, SCHEMA, len(text), zlib.crc32(text)) + text)
-    for bits in raw:
-        file.write(bits.data)
-        file.write(bytes(-bits.nbytes % _ALIGN))
-
-
-def _read(file: IO[bytes], size: int) -> tuple[Arrays, dict[str, Any]]:
-    start = file.read(_START.size)
-    if len(start) < _START.size:
-        raise SnapshotError(f"{size} bytes are no snapshot")
-    magic, schema, length, crc = _START.unpack(start)
-    if magic != _MAGIC:
-        raise SnapshotError(f"it starts with {magic!r}, a snapshot with {_MAGIC!r}")
-    if schema != SCHEMA:
-        raise SnapshotError(f"it has schema {schema}, this wattstorm reads {SCHEMA}")
-    if length > min(size, _HEADER_LIMIT):
-        raise SnapshotError(f"it is cut off: {size} bytes, its header alone has {length}")
-    text = file.read(length)
-    if len(text) != length or zlib.crc32(text) != crc:
-        raise SnapshotError("its header is damaged")
-    card = json.loads(text)
-    base = _START.size + length
-    return {entry["name"]: _array(file, size, base, entry) for entry in card["arrays"]}, card[
-        "header"
-    ]
-
-
-def _array(file: IO[bytes], size: int, base: int, entry: dict[str, Any]) -> npt.NDArray[Any]:
-    begin = base + entry["at"]
-    if begin + entry["bytes"] > size:
-        raise SnapshotError(f"it is cut off: {size} bytes, array {entry['name']} ends after them")
-    bits = np.empty(entry["bytes"], np.uint8)
-    file.seek(begin)
-    if file.readinto(bits.data) != bits.nbytes or zlib.crc32(bits.data) != entry["crc"]:  # type: ignore[attr-defined]
-        raise SnapshotError(f"array {entry['name']} is damaged")
-    return bits.view(np.dtype(entry["dtype"])).reshape(entry["shape"])
