@@ -33,7 +33,10 @@ class InlineSpout(ReadingsSpout):
         batch = BatchRef(*tup)
         entries = self._log.read(batch.partition, batch.first, batch.last)
         # URL-safe: Storm's JSON library escapes the slash of the other alphabet
-        data = [base64.urlsafe_b64encode(entry.data).decode() for entry in entries]
+        data = [
+            [base64.urlsafe_b64encode(part).decode() for part in (entry.data, entry.chain)]
+            for entry in entries
+        ]
         return super().emit([*tup, data], **options)
 
 
@@ -48,8 +51,9 @@ class InlineAggregate(AggregateBolt):
     def fetch(self, partition: int, first: int, last: int) -> list[Entry]:
         now = int(time.time() * 1000)
         return [
-            Entry(position, base64.urlsafe_b64decode(self.data[position - self.first]), now)
-            for position in range(first, last + 1)
+            Entry(position, base64.urlsafe_b64decode(data), now, base64.urlsafe_b64decode(chain))
+            for position, (data, chain) in enumerate(self.data[first - self.first :], first)
+            if position <= last
         ]
 
 
@@ -72,9 +76,8 @@ class ReadingSpout(Spout):
         settings = Settings.from_conf(conf["wattstorm"])
         log = Log(Connection(conf["wattstorm.store_url"]), settings.store.prefix)
         block = blocks.decode(log.read(0, 1, 1)[0].data)
-        self.rows = list(
-            zip(block.meter.tolist(), block.slot.tolist(), block.wh.tolist(), strict=True)
-        )
+        slots = np.broadcast_to(block.slot, block.meter.shape)  # a block of one slot names it once
+        self.rows = list(zip(block.meter.tolist(), slots.tolist(), block.wh.tolist(), strict=True))
         self.at = 0
 
     def next_tuple(self) -> None:
