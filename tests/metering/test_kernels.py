@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from wattstorm.metering import block as blocks
 from wattstorm.metering import kernels, kernels_numpy
 from wattstorm.metering.block import Columns, rank_of
-from wattstorm.metering.checks import COUNTERS, OUTCOMES, join_entries
+from wattstorm.metering.checks import ACCEPTED, COUNTERS, DOUBLES, OUTCOMES, join_entries
 from wattstorm.metering.daystore import DayStore, Window
 from wattstorm.metering.kernels import apply_readings, undo_readings
 from wattstorm.metering.warm import warm_up
@@ -75,6 +75,12 @@ def test_compiled_and_numpy_kernels_give_equal_results(stream: list[Columns]) ->
         np.testing.assert_array_equal(a_days, b_days)
         assert a_days[:, :OUTCOMES].sum() == len(columns.meter)
         assert a_days.shape == (4, COUNTERS)
+        for few in (0, len(columns.meter) // 2):
+            more = compiled.accepts_more(columns, LOW + 50, few)
+            assert more == plain.accepts_more(columns, LOW + 50, few)
+            single = columns._replace(slot=np.array([LOW + 50], np.int32))
+            fresh = a_store(kernels_numpy).apply(single, window)[0]
+            assert more == (np.isin(fresh, [*ACCEPTED, *DOUBLES]).sum() > few)
     assert state(compiled) == state(plain)
     assert compiled.changes() == plain.changes()
 

@@ -99,11 +99,6 @@ class Columns(NamedTuple):
         pick = [c if c.size == 1 else c[index] for c in (self.slot, self.rank)]
         return Columns(self.meter[index], pick[0], self.wh[index], pick[1])
 
-    def part(self, which: slice) -> Columns:
-        """The readings of a slice, as views."""
-        pick = [c if c.size == 1 else c[which] for c in (self.slot, self.rank)]
-        return Columns(self.meter[which], pick[0], self.wh[which], pick[1])
-
 
 @dataclass(frozen=True, slots=True)
 class Block:

@@ -133,6 +133,14 @@ class DayStore:
 
     # --- readings -------------------------------------------------------------
 
+    def accepts_more(self, columns: Columns, slot: int, few: int) -> bool:
+        """Whether more than `few` readings in one slot of the ring pass the checks."""
+        table = self.entries[self.table_of_row[self.row_of(slot)]]
+        accepts: bool = self.kernel.accepts_more(
+            columns.meter, columns.wh, self.first_meter, table, few
+        )
+        return accepts
+
     def apply(
         self, columns: Columns, window: Window
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:

@@ -200,6 +200,20 @@ def apply_readings(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def accepts_more(meter, wh, first_meter, table, few):  # type: ignore[no-untyped-def]
+    """Whether the checks let more than `few` of n readings pass; it looks at no more of them
+    than that takes. table: uint32[meters], the join entries of their slot."""
+    found = 0
+    for i in range(len(meter)):
+        m = np.int64(meter[i]) - first_meter
+        if 0 <= m < len(table) and check(table[m], np.int64(wh[i])) == 0:
+            found += 1
+            if found > few:
+                return True
+    return False
+
+
+@njit(cache=True, nogil=True)
 def undo_readings(  # type: ignore[no-untyped-def]
     meter, slot, wh, first_meter, entries, table_of_row, cells, keys, beside_wh, beside_rank,
     low, low_row, late_before, sum_wh, sum_n, revisions, outcome, old_cell, old_wh, old_rank,

@@ -22,6 +22,7 @@ from wattstorm.metering.checks import (
     WH_ACCEPTED,
     WH_REPLACED,
     Outcome,
+    outcomes,
 )
 from wattstorm.metering.kernels import BESIDE, EMPTY, PLAIN_MAX
 
@@ -119,6 +120,13 @@ def _decide(cell: int, new: tuple[int, int], held: tuple[int, int]) -> Outcome:
     if new[0] == held[0]:
         return Outcome.DOUBLE
     return Outcome.CONFLICT_WON if new[0] > held[0] else Outcome.CONFLICT_LOST
+
+
+def accepts_more(meter: Array, wh: Array, first_meter: int, table: Array, few: int) -> bool:
+    """See `kernels.accepts_more`."""
+    m = meter.astype(np.int64) - first_meter
+    known = (m >= 0) & (m < len(table))
+    return int((outcomes(table[m[known]], wh[known]) == Outcome.NEW).sum()) > few
 
 
 def undo_readings(

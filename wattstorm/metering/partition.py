@@ -23,7 +23,7 @@ from wattstorm.metering.checks import COUNTERS, OUTCOMES, Outcome
 from wattstorm.metering.daystore import DayStore, Window
 from wattstorm.metering.joins import Joins
 from wattstorm.metering.rules import Rules
-from wattstorm.metering.watermark import Claim, Watermark, advanced, enough
+from wattstorm.metering.watermark import STRAY_SHARE, Claim, Watermark, advanced
 
 if TYPE_CHECKING:
     from wattstorm.metering.register import Register
@@ -257,9 +257,10 @@ class Partition:
         # The hot path ends here: most blocks bring slots that others have brought.
         if columns.slot.size > 1 and int(columns.slot.max()) <= mark:
             return
-        if columns.slot.size == 1 and not mark < columns.slot[0] < arrived:
+        future = min(arrived, known.stop)
+        if columns.slot.size == 1 and not mark < columns.slot[0] < future:
             return
-        moved = self._moved(held, mark, columns, min(arrived, known.stop))
+        moved = self._moved(channel, mark, columns, future)
         if moved is None or moved is held:
             return
         self._marks[channel] = moved
@@ -270,26 +271,24 @@ class Partition:
             store.open_from(low)
             self._join(store)
 
-    def _moved(
-        self, held: Watermark | None, mark: int, columns: Columns, future: int
-    ) -> Watermark | None:
+    def _moved(self, channel: int, mark: int, columns: Columns, future: int) -> Watermark | None:
         """The watermark after the accepted ones of these readings in slots (mark, future)."""
+        held = self._marks.get(channel)
         n = len(columns.meter)
-
-        def accepted(part: Columns) -> Array:
-            return self._joins.outcomes(part, future, self.floor) == Outcome.NEW
-
         if columns.slot.size == 1:
-            if held and (slot := int(columns.slot[0])) < min(held.days.stop, future):
-                some = enough(n, lambda part: accepted(columns.part(part)))
-                return held.moved(slot, self.rules) if some else held
+            slot = int(columns.slot[0])
+            if held and slot < held.days.stop:  # live readings: the first block of a new slot
+                store = self._stores[channel]
+                good = slot > self.floor and store.accepts_more(columns, slot, n // STRAY_SHARE)
+                return held.moved(slot, self.rules) if good else held
             ahead = columns
         else:
             at = np.flatnonzero((columns.slot > mark) & (columns.slot < future))
             ahead = columns.take(at)
-        good = np.flatnonzero(accepted(ahead))
-        slots = np.broadcast_to(ahead.slot, len(ahead.meter))[good]
-        return advanced(held, slots, ahead.meter[good], n, self.size, self.rules)
+        outcome = self._joins.outcomes(ahead, future, self.floor)
+        good_at = np.flatnonzero(outcome == Outcome.NEW)
+        slots = np.broadcast_to(ahead.slot, len(ahead.meter))[good_at]
+        return advanced(held, slots, ahead.meter[good_at], n, self.size, self.rules)
 
     def _window(self, channel: int, arrived: int) -> Window:
         mark, store = self._marks[channel], self._stores[channel]

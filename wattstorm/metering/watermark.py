@@ -21,7 +21,6 @@ went on where it was. A later claim elsewhere takes the place of the earlier.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -117,13 +116,3 @@ def _newest(slots: Slots, strays: int) -> int | None:
     """The newest slot that more than `strays` readings have reached."""
     at = slots.size - 1 - strays
     return int(np.partition(slots, at)[at]) if at >= 0 else None
-
-
-def enough(n: int, accepted: Callable[[slice], npt.NDArray[np.bool_]]) -> bool:
-    """Whether more than stray readings of a block of n in one slot are accepted: it looks
-    at no more of them than that takes."""
-    found, at, wide = 0, 0, max(64, 2 * (n // STRAY_SHARE))
-    while at < n and found <= n // STRAY_SHARE:
-        found += int(np.count_nonzero(accepted(slice(at, at + wide))))
-        at += wide
-    return found > n // STRAY_SHARE
