@@ -48,24 +48,20 @@ class KilledBolt(RaisingBolt):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-class RaisingCurves(Topology):
-    readings = ReadingsSpout.spec(par=2)
-    aggregate = RaisingBolt.spec(
-        inputs={readings: Grouping.fields("partition")},
-        par=2,
-        config={"topology.tick.tuple.freq.secs": 1},
-    )
-    publish = PublishBolt.spec(inputs={aggregate: Grouping.LOCAL_OR_SHUFFLE}, par=1)
+def _curves(bolt: type[RaisingBolt]) -> type[Topology]:
+    class Curves(Topology):
+        readings = ReadingsSpout.spec(par=2)
+        aggregate = bolt.spec(
+            inputs={readings: Grouping.fields("partition")},
+            par=2,
+            config={"topology.tick.tuple.freq.secs": 1},
+        )
+        publish = PublishBolt.spec(inputs={aggregate: Grouping.LOCAL_OR_SHUFFLE}, par=1)
+
+    return Curves
 
 
-class KilledCurves(Topology):
-    readings = ReadingsSpout.spec(par=2)
-    aggregate = KilledBolt.spec(
-        inputs={readings: Grouping.fields("partition")},
-        par=2,
-        config={"topology.tick.tuple.freq.secs": 1},
-    )
-    publish = PublishBolt.spec(inputs={aggregate: Grouping.LOCAL_OR_SHUFFLE}, par=1)
+RaisingCurves, KilledCurves = _curves(RaisingBolt), _curves(KilledBolt)
 
 
 class BrokenInstallationBolt(AggregateBolt):
@@ -85,13 +81,3 @@ class BrokenInstallationBolt(AggregateBolt):
         if file.exists():
             raise self.faults[file.read_text()]
         return found
-
-
-class BrokenInstallation(Topology):
-    readings = ReadingsSpout.spec(par=2)
-    aggregate = BrokenInstallationBolt.spec(
-        inputs={readings: Grouping.fields("partition")},
-        par=2,
-        config={"topology.tick.tuple.freq.secs": 1},
-    )
-    publish = PublishBolt.spec(inputs={aggregate: Grouping.LOCAL_OR_SHUFFLE}, par=1)
