@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wattstorm.errors import SnapshotError, StoreError
+from wattstorm.errors import FenceMoved, SnapshotError, StoreError
 from wattstorm.metering.partition import Partition
 from wattstorm.setting_sections import Snapshot
 from wattstorm.store import backlog
@@ -55,6 +55,8 @@ class Owned:
     """When a snapshot was last begun, or the partition taken."""
     doubt: int | None = None
     """Last position of a batch whose commit was not answered."""
+    forgotten: bool = False
+    """The store did not take a snapshot: the partition is another's, or it went back."""
     cautious: bool = False
     """The next batch is run one block at a time: see `bolts.minibatch`."""
 
@@ -150,6 +152,7 @@ class Saver:
         self._running, own, kept = None, running.own, False
         try:
             kept = running.future.result() is not None
+            own.forgotten |= not kept
         except (SnapshotError, StoreError) as error:
             _log.error("no snapshot of partition %d: %s", own.number, error)
         finally:
@@ -168,12 +171,14 @@ class Saver:
         nothing more, so there would never be a newer one: then the last one serves.
         """
         self.collect()
+        if own.forgotten:
+            raise FenceMoved(own.number, own.state.position, own.store.fence().position)
         ahead = [mark for mark in own.saved if mark.position > own.trimmed]
         if not ahead or not self.disk.holds(own.trimmed_at):
             return
         lone = not unsaved(own) and (len(own.saved) == 1 or self.pressed)
         if len(ahead) > 1 or lone:
-            self.log.trim(own.number, ahead[0].position, own.token)
+            self.log.trim(own.number, ahead[0].position, own.token, ahead[0].nonce)
             own.trimmed, own.trimmed_at = ahead[0].position, time.monotonic()
 
     def finish(self, owned: list[Owned]) -> None:

@@ -222,21 +222,22 @@ def set_up() -> Iterator[None]:
         (redis.connection, "UnixDomainSocketConnection", Link),
         (redis.utils, "get_lib_version", functools.cache(redis.utils.get_lib_version)),
         (bolts.saving, "ThreadPoolExecutor", Writer),
-        (wattstorm.store.snapshots, "os", Files()),
         (wattstorm.store.snapshots, "Path", StagePath),
-        (wattstorm.store.snapshots, "open_private", _opened),
         (Partition, "apply", poisoned(Partition.apply)),
         # What never changes is made once a process.
         (Register, "open", lambda _: the_register),
         (Settings, "from_conf", lambda conf: conf["settings"]),
         (Rules, "from_settings", _rules),
     ]
-    clock, chance = Clock(), Chance()
+    clock, chance, files = Clock(), Chance(), Files()
     for name, module in list(sys.modules.items()):
         if name.split(".")[0] in ROOMS:
             put += [(module, "time", clock)] if vars(module).get("time") is time else []
             put += [(kind, "__init__", _born_now(kind)) for kind in _timed(module)]
             put += [(module, "secrets", chance)] if vars(module).get("secrets") is secrets else []
+        if name.startswith("wattstorm.store.s"):  # what saves the state
+            put += [(module, "os", files)] if vars(module).get("os") is os else []
+            put += [(module, "open_private", _opened)] if "open_private" in vars(module) else []
     before = [(where, name, getattr(where, name)) for where, name, _ in put]
     try:
         for where, name, what in put:

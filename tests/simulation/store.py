@@ -128,7 +128,8 @@ class Store:
         version, _ = PRODUCTS[self.product]
         return (
             f"# Server\r\n{version}\r\nrun_id:{self.run_number:040x}\r\nrole:master\r\n"
-            "aof_enabled:1\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n"
+            "aof_enabled:1\r\naof_last_write_status:ok\r\naof_pending_bio_fsync:0\r\n"
+            "aof_buffer_length:0\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n"
         ).encode()
 
     # --- the disk

@@ -300,6 +300,7 @@ def test_a_snapshot_is_confirmed_by_the_partitions_owner_alone(connection: Conne
     marks = [Mark(position, f"n{position}") for position in (2, 3, 5, 6)]
     assert store.confirm_snapshot(old.token, marks[0], [])
     assert store.confirm_snapshot(old.token, marks[1], marks[:1])
+    assert not store.confirm_snapshot(old.token, marks[2], [Mark(3, "forgotten")])
     assert store.confirm_snapshot(old.token, marks[2], marks[1:2])
     assert not store.confirm_snapshot(old.token, marks[3], [])
     new = store.acquire(2)

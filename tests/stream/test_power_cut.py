@@ -173,6 +173,31 @@ def test_a_store_that_comes_back_before_a_trim_finds_the_snapshot_of_before_it(
     assert nation(town) == {0: (1000, METERS)}
 
 
+@pytest.mark.parametrize("more", [False, True])
+def test_no_log_is_trimmed_behind_a_snapshot_that_the_store_has_lost(
+    town: Town, server: TestServer, monkeypatch: pytest.MonkeyPatch, more: bool
+) -> None:
+    """The task lives on and remembers a snapshot; the store came back without it (and with
+    `more` is told of another one beside it)."""
+    append(town, 0, [block(0), block(1, range(5))])
+    bolt = started(AggregateBolt, town)
+    assert bolt.give(0, 1, 2 if not more else 1, 1) == "ack"
+    on_disk = size(server)
+    save(bolt)
+    cut(server, on_disk)
+    if more:
+        assert bolt.give(0, 2, 2, 1) == "ack"
+        save(bolt)
+    monkeypatch.setattr(Disk, "holds", lambda *_: True)
+    for _ in range(2):
+        bolt.tick()
+    append(town, 0, [block(1)], first=3)
+    drain(town, started(AggregateBolt, town))
+    assert nation(town) == {0: (1000, METERS), 1: (1000, METERS)}
+    with town.connect() as connection:
+        assert "state_lost" not in audit(town, connection)
+
+
 def test_snapshots_are_few_however_quickly_they_come(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:

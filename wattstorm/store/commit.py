@@ -156,8 +156,8 @@ class PartitionStore:
     def confirm_snapshot(self, token: str, mark: Mark, stay: Sequence[Mark]) -> bool:
         """Let the store know a snapshot that is on disk, and forget all but it and `stay`.
 
-        False: the partition is another's, or the store went back below it; it must not
-        get its name.
+        False: the partition is another's, or the store went back below it or forgot one of
+        `stay`; it must not get its name.
         """
         keys = [self.keys.fence, self.keys.snapshots]
         arguments: list[Argument] = [token, mark.position, mark.nonce]

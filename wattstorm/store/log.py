@@ -259,15 +259,18 @@ class Log:
         finally:
             pool.release(link)
 
-    def trim(self, partition: int, position: int, token: str) -> int:
+    def trim(self, partition: int, position: int, token: str, nonce: str = "") -> int:
         """Remove entries up to `position`; the first position left.
 
-        FencedOff if `token` is not the owner's, FenceMoved if the fence is below `position`.
+        nonce: of the snapshot that reflects them, "" for whoever knows without. FencedOff if
+        `token` is not the owner's, FenceMoved if the store went back: its fence is below
+        `position`, or it does not know the snapshot (any more).
         """
         keys = self._keys(partition)
         status, value = _TRIM.run(
             self.connection, "trim the log",
-            [keys.fence, keys.head, keys.log, keys.poison, self._backlog], [token, position],
+            [keys.fence, keys.head, keys.log, keys.poison, self._backlog, keys.snapshots],
+            [token, position, nonce],
         )  # fmt: skip
         if status == b"owner":
             raise FencedOff(partition, token, value.decode())

@@ -6,6 +6,10 @@
 local fence = redis.call('HMGET', KEYS[1], 'owner', 'position')
 if fence[1] ~= ARGV[1] then return {'owner', fence[1] or 'nobody'} end
 if tonumber(fence[2] or 0) < tonumber(ARGV[2]) then return {'moved', fence[2] or '0'} end
+-- And what is to stay must be known: a store that went back may have forgotten it.
+for i = 4, #ARGV do
+  if not redis.call('ZSCORE', KEYS[2], ARGV[i]) then return {'moved', fence[2] or '0'} end
+end
 redis.call('HDEL', KEYS[1], '')  -- see acquire: only behind a snapshot is room made
 local stays = {}
 for i = 4, #ARGV do stays[ARGV[i]] = true end
