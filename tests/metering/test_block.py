@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wattstorm.errors import BlockError
+from wattstorm.metering import ascending
 from wattstorm.metering import block as blocks
 from wattstorm.metering.block import Quality, Shape
 
@@ -44,6 +45,39 @@ def test_decoding_copies_nothing() -> None:
     got = blocks.decode(data)
     assert np.shares_memory(got.meter, np.frombuffer(data, np.uint8))
     assert np.shares_memory(got.wh, np.frombuffer(data, np.uint8))
+
+
+@given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=60, unique=True), st.booleans())
+def test_meters_in_order_come_back_whatever_their_gaps(meters: list[int], dense: bool) -> None:
+    """As a bitmap where they ascend and lie close, and as they are where not."""
+    if dense:
+        meters = sorted(m % 200 + 2**32 - 200 for m in {m % 200: m for m in meters}.values())
+    sent = blocks.readings(0, np.array(meters, np.uint32), 7, np.arange(len(meters)))
+    np.testing.assert_array_equal(blocks.decode(blocks.encode(sent)).meter, sent.meter)
+
+
+def test_a_block_of_the_whole_range_takes_two_bytes_a_reading() -> None:
+    """Meters that ascend cost an eighth of a byte; an older reader is told that it is too old."""
+    meters = np.flatnonzero(np.random.default_rng(1).random(50_000) > 0.01)
+    wh = np.full(meters.size, 300, np.uint16)
+    data = blocks.encode(blocks.readings(0, meters, 900_000, wh))
+    assert len(data) < 2.2 * meters.size
+    assert data[2] == 2
+    assert blocks.encode(blocks.readings(0, meters[::-1], 900_000, wh))[2] == 1
+
+
+@pytest.mark.parametrize(
+    ("bits", "n", "said"),
+    [
+        (b"\x01" + bytes(3), 32, "meters"), (b"\xff" * 4, 32, "names 32"), (b"", 12, "past"),
+        (b"\x03" + bytes(20), 161, "bits"), (b"\x01\x01", 9, "bits"), (b"", 2**32 - 1, "bits"),
+    ],
+)  # fmt: skip
+def test_a_bitmap_that_names_other_meters_is_refused(bits: bytes, n: int, said: str) -> None:
+    """Too many, too few, more bits than there may be: nothing is allocated for a claim."""
+    body = memoryview(struct.pack("<II", 5, n) + bits)
+    with pytest.raises(BlockError, match=said):
+        ascending.unpacked(body, 0, 10)
 
 
 @given(

@@ -21,8 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 from wattstorm.errors import BlockError
+from wattstorm.metering import ascending
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2  # of a block whose meters are a bitmap; of others 1, which all versions read
 MAX_READINGS: Final = 1 << 20
 """Readings in one block at most, so that no decoder can be made to allocate more."""
 MAX_WIDTH: Final = 400
@@ -32,10 +33,10 @@ _MAGIC: Final = b"WB"
 _HEADER: Final = struct.Struct("<2sBBIBBBxIH2x5s3xQ16sIII")
 _CRC: Final = struct.Struct("<I")
 _PRODUCER: Final = re.compile(r"[A-Za-z0-9_.\-]{1,16}")
-_CODES: Final = {0: "<i4", 1: "u1", 2: "<u2", 3: "<u4", 4: "<i4"}
-_CONSTANT: Final = 0
+_CODES: Final = {0: "<i4", 1: "u1", 2: "<u2", 3: "<u4", 4: "<i4", 5: "u1"}
+_CONSTANT, _ASCENDING = 0, 5
 _ALLOWED: Final = (  # the codes that each column may have, in the order they are stored
-    ("meter", (3,)),
+    ("meter", (3, _ASCENDING)),
     ("slot", (0, 4)),
     ("wh", (2, 4)),
     ("version", (0, 2)),
@@ -179,7 +180,11 @@ def encode(block: Block) -> bytes:
     width = block.wh.shape[1] if block.shape is Shape.CURVES else 1
     parts: list[bytes | memoryview] = []
     codes = bytearray()
+    bitmap = ascending.packed(block.meter)
     for (name, allowed), column in zip(_ALLOWED, _stored(block), strict=True):
+        if name == "meter" and bitmap is not None:
+            codes, parts = bytearray((_ASCENDING,)), [bitmap, bytes(-len(bitmap) % 8)]
+            continue
         constant = _CONSTANT in allowed and column.size == 1
         codes.append(_CONSTANT if constant else _DTYPE_CODE[column.dtype.name])
         parts.append(_bytes(column.astype("<i4") if constant else column))
@@ -192,8 +197,9 @@ def encode(block: Block) -> bytes:
     _check_slots(block.slot, width)
     length = sum(len(p) if isinstance(p, bytes) else p.nbytes for p in parts)
     head = _HEADER.pack(
-        _MAGIC, SCHEMA, block.shape, block.partition, block.channel, 0, block.slot_minutes,
-        len(block.meter), width, bytes(codes), block.number, block.producer.encode(), length, 0, 0,
+        _MAGIC, SCHEMA if bitmap else 1, block.shape, block.partition, block.channel, 0,
+        block.slot_minutes, len(block.meter), width, bytes(codes), block.number,
+        block.producer.encode(), length, 0, 0,
     )[: -_CRC.size]  # fmt: skip
     crc = zlib.crc32(head)
     for part in parts:
@@ -213,9 +219,9 @@ def decode(data: bytes | memoryview) -> Block:
      producer, length, reserved, crc) = _HEADER.unpack_from(data)  # fmt: skip
     if magic != _MAGIC:
         raise BlockError("magic", f"starts with {bytes(data[:2])!r}, a block with {_MAGIC!r}")
-    if schema != SCHEMA:
+    if not 1 <= schema <= SCHEMA:
         raise BlockError(
-            "schema", f"schema {schema}, this wattstorm reads {SCHEMA}", "upgrade the reader"
+            "schema", f"schema {schema}, this wattstorm reads 1 to {SCHEMA}", "upgrade the reader"
         )
     body = memoryview(data)[_HEADER.size :]
     if len(body) != length:
@@ -267,11 +273,13 @@ def _split(
             raise BlockError("column", f"column {name} has encoding {code}, not one of {allowed}")
         dtype = np.dtype(_CODES[code])
         n = 1 if code == _CONSTANT else count * (width if name == "wh" else 1)
-        if at + n * dtype.itemsize > len(body):
+        if code == _ASCENDING:
+            column, size = ascending.unpacked(body, at, count)
+        elif at + n * dtype.itemsize > len(body):
             raise BlockError("truncated", f"column {name} ends past the block's bytes")
-        column = np.frombuffer(body, dtype, n, at)
-        at += n * dtype.itemsize
-        at += -at % 8
+        else:
+            column, size = np.frombuffer(body, dtype, n, at), n * dtype.itemsize
+        at += size + -size % 8
         columns.append(column)
     if at != len(body):
         raise BlockError("size", f"{len(body)} bytes of columns, {at} are named in the header")
