@@ -1,9 +1,12 @@
-"""SAX words a second and core, beside pyts and tslearn.
+"""SAX words a second and core, beside pyts and tslearn; scores of a day of 35 million meters.
 
-    python -m bench.sax [--json] [--curves 1000000]
+    python -m bench.sax [--json] [--curves 1000000] [--meters 35000000] [--threads 2]
 
 Words 12 × 8 of day curves of 48 half hours, one core each: ours of uint16 Wh and of float32; pyts
 (scaler, PAA, SAX) and tslearn (scaler, SAX) of the same curves as float64, a part of them.
+
+Scores: partitions of 550,000 meters that have seen 25 days, a closed day scored and learnt; with
+fewer --meters the time is scaled to 35 million.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -19,8 +23,11 @@ import numpy.typing as npt
 from bench._arguments import parse
 from bench._report import report
 from models import sax
+from models.score import Segments, learn, score
+from models.score_state import STATE_BYTES, new_states
 
 SEGMENTS, ALPHABET = 12, 8
+PARTITION, CHUNK = 550_000, 8192
 Curves = npt.NDArray[Any]
 
 
@@ -52,8 +59,42 @@ def rate(words: Callable[[Curves], Curves], x: Curves, times: int = 5) -> float:
     return len(x) / min(took) / 1e6
 
 
+def day_of(meters: int, day: int) -> Segments:
+    """A day of meters that each have a level and a shape of their own."""
+    rng = np.random.default_rng(7)
+    usual = rng.gamma(2, 700, (meters, 1)) * rng.gamma(3, 0.33, (meters, 8))
+    energy = usual * np.random.default_rng(day).gamma(4, 0.25, (meters, 8))
+    low, high = energy / 6 * 0.4, energy / 6 * 2.2
+    full = np.full(8, 6, np.uint8)
+    whole = [np.rint(x).astype(np.int32) for x in (energy, low, high)]
+    slots = np.full((meters, 8), 6, np.uint8)
+    return Segments(day, whole[0], slots, whole[1], whole[2], full)
+
+
+def scoring(meters: int, threads: int) -> float:
+    """Seconds that scoring and learning a day of 35 M meters takes."""
+    size = min(meters, PARTITION)
+    known = new_states(size)
+    for day in range(25):
+        learn(known, day_of(size, day))
+    parts = max(1, round(meters / size))
+    states = [known.copy() for _ in range(parts)]
+    days = [day_of(size, 25 + i) for i in range(2)]
+
+    def close(i: int) -> None:
+        for at in range(0, size, CHUNK):  # what a day makes stays in the cache
+            few = states[i][at : at + CHUNK]
+            segments = days[i % 2].take(slice(at, at + CHUNK))
+            learn(few, segments, score(few, segments))
+
+    begun = time.perf_counter()
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(close, range(parts)))
+    return (time.perf_counter() - begun) * 35_000_000 / (parts * size)
+
+
 def main() -> None:
-    arguments = parse(__doc__, curves=1_000_000)
+    arguments = parse(__doc__, curves=1_000_000, meters=35_000_000, threads=2)
     warnings.simplefilter("ignore")
     whole = np.random.default_rng(0).gamma(0.8, 350, (arguments.curves, 48)).astype(np.uint16)
     part = whole[: min(len(whole), 200_000)].astype(np.float64)
@@ -67,7 +108,9 @@ def main() -> None:
     }
     figures["times_pyts"] = figures["words_mps"] / figures["pyts_mps"]
     figures["times_tslearn"] = figures["words_mps"] / figures["tslearn_mps"]
-    units = {"_mps": "M curves/s a core"}
+    figures["score_35m_s"] = scoring(arguments.meters, arguments.threads)
+    figures["state_bytes"] = STATE_BYTES
+    units = {"_35m_s": "s", "_mps": "M curves/s a core"}
     rows = [
         (name, value, next((u for end, u in units.items() if name.endswith(end)), ""))
         for name, value in figures.items()

@@ -82,6 +82,17 @@ def read_homes(
     Files of 10, 15, 30 or 60 minutes; finer ones are summed to `minutes`, files
     of 60 need minutes=60. TrainingError with its reason if too little is left.
     """
+    return set_aside(whole_days(paths, time_zone, minutes=minutes, wanted=wanted))
+
+
+def whole_days(
+    paths: Sequence[Path],
+    time_zone: str,
+    *,
+    minutes: int = 30,
+    wanted: Wanted | None = None,
+) -> Homes:
+    """All homes of the files as `read_homes` has them, none set aside."""
     rows = _readings(paths, wanted or Wanted(time_zone=time_zone))
     step = _step(rows)
     if step > minutes:
@@ -89,7 +100,7 @@ def read_homes(
             f"the readings come every {step} minutes, the model asks for {minutes}",
             f"fit with slots of {step} minutes",
         )
-    return set_aside(_grid(rows, step, minutes, time_zone))
+    return _grid(rows, step, minutes, time_zone)
 
 
 def together(parts: Sequence[Homes], moved_days: Sequence[int]) -> Homes:
