@@ -291,8 +291,9 @@ def _options(directory: Path, path: Path) -> list[str]:
         "appendonly": "yes",
         "appendfsync": "everysec",
         "aof-load-truncated": "yes",
-        "auto-aof-rewrite-percentage": "100",
-        "auto-aof-rewrite-min-size": "256mb",
+        # What is in the log is written once, and again by each rewrite that meets it there.
+        "auto-aof-rewrite-percentage": "200",
+        "auto-aof-rewrite-min-size": "512mb",
         "save": "",
         # Full memory must be an error that the producer hears, never a silent eviction.
         "maxmemory-policy": "noeviction",

@@ -1,7 +1,7 @@
 """One file of a snapshot: what it says, the small arrays, and where the rows are.
 
     magic, schema, length and CRC of the header (20 bytes) | header: JSON |
-    arrays, raw, each at a multiple of 64, with its CRC in the header
+    arrays, raw or deflated, each at a multiple of 64, with its CRC in the header
 
 The header says of each row of cells in which file its bytes lie: see `segments`. Schema 2 has
 no such rows; all its arrays are in the file itself.
@@ -40,7 +40,7 @@ def write(
     rows: Mapping[str, Row],
 ) -> None:
     listed: list[dict[str, Any]] = []
-    raw: list[npt.NDArray[Any]] = []
+    stored: list[memoryview | bytes] = []
     at = 0
     for name, array in arrays.items():
         flat = np.ascontiguousarray(array)
@@ -48,19 +48,20 @@ def write(
         if flat.dtype.hasobject or flat.dtype.names:
             raise SnapshotError(f"array {name} has dtype {flat.dtype}, only plain numbers are kept")
         bits = flat.reshape(-1).view(np.uint8)
+        small = zlib.compress(bits.data, 1)  # sums of the open days are mostly zeros
+        stored.append(small if 2 * len(small) <= bits.nbytes else bits.data)
         listed.append(
             {"name": name, "dtype": flat.dtype.str, "shape": np.shape(array), "at": at,
-             "bytes": bits.nbytes, "crc": zlib.crc32(bits.data)}
+             "bytes": bits.nbytes, "stored": len(stored[-1]), "crc": zlib.crc32(stored[-1])}
         )  # fmt: skip
-        raw.append(bits)
-        at += bits.nbytes + -bits.nbytes % _ALIGN
+        at += len(stored[-1]) + -len(stored[-1]) % _ALIGN
     card = {"header": dict(header), "arrays": listed, "rows": dict(rows)}
     text = json.dumps(card, allow_nan=False).encode()
     text += b" " * (-(_START.size + len(text)) % _ALIGN)
     file.write(_START.pack(_MAGIC, SCHEMA, len(text), zlib.crc32(text)) + text)
-    for bits in raw:
-        file.write(bits.data)
-        file.write(bytes(-bits.nbytes % _ALIGN))
+    for part in stored:
+        file.write(part)
+        file.write(bytes(-len(part) % _ALIGN))
 
 
 def read(file: IO[bytes]) -> tuple[Arrays, dict[str, Any], Rows]:
@@ -105,11 +106,14 @@ def _card(file: IO[bytes]) -> tuple[dict[str, Any], int, int]:
 
 
 def _array(file: IO[bytes], size: int, base: int, entry: dict[str, Any]) -> npt.NDArray[Any]:
-    begin = base + entry["at"]
-    if begin + entry["bytes"] > size:
+    begin, stored = base + entry["at"], entry.get("stored", entry["bytes"])
+    if begin + stored > size:
         raise SnapshotError(f"it is cut off: {size} bytes, array {entry['name']} ends after them")
-    bits = np.empty(entry["bytes"], np.uint8)
+    bits = np.empty(stored, np.uint8)
     file.seek(begin)
     if file.readinto(bits.data) != bits.nbytes or zlib.crc32(bits.data) != entry["crc"]:  # type: ignore[attr-defined]
         raise SnapshotError(f"array {entry['name']} is damaged")
+    if stored != entry["bytes"]:
+        plain = zlib.decompressobj().decompress(bits.data, entry["bytes"])
+        bits = np.frombuffer(bytearray(plain), np.uint8)
     return bits.view(np.dtype(entry["dtype"])).reshape(entry["shape"])
