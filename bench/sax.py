@@ -23,7 +23,8 @@ import numpy.typing as npt
 from bench._arguments import parse
 from bench._report import report
 from models import sax
-from models.score import Segments, learn, score
+from models.score import Segments
+from models.score import close as close_day
 from models.score_state import STATE_BYTES, new_states
 
 SEGMENTS, ALPHABET = 12, 8
@@ -76,7 +77,7 @@ def scoring(meters: int, threads: int) -> float:
     size = min(meters, PARTITION)
     known = new_states(size)
     for day in range(25):
-        learn(known, day_of(size, day))
+        close_day(known, day_of(size, day))
     parts = max(1, round(meters / size))
     states = [known.copy() for _ in range(parts)]
     days = [day_of(size, 25 + i) for i in range(2)]
@@ -84,8 +85,7 @@ def scoring(meters: int, threads: int) -> float:
     def close(i: int) -> None:
         for at in range(0, size, CHUNK):  # what a day makes stays in the cache
             few = states[i][at : at + CHUNK]
-            segments = days[i % 2].take(slice(at, at + CHUNK))
-            learn(few, segments, score(few, segments))
+            close_day(few, days[i % 2].take(slice(at, at + CHUNK)))
 
     begun = time.perf_counter()
     with ThreadPoolExecutor(threads) as pool:

@@ -114,32 +114,6 @@ def _rules(low, high, seen, scale, wider, surprise):  # type: ignore[no-untyped-
     )
 
 
-@hot
-def score_days(  # type: ignore[no-untyped-def]
-    state, energy, slots, low, high, full, scratch, fitted, out, raw, parts, weigh, feature, rules
-):
-    """Scores out[n] (NaN: cannot be told), parts[n, 3], weigh[n, 8], feature[n, FEATURES]."""
-    inner, seen, u = scratch
-    weights, bias = fitted
-    for m in range(len(out)):
-        scale = SCALE_STEP * (state[m, SCALE] + 256.0 * state[m, SCALE + 1])
-        size = np.exp(scale)
-        n, lives = load(m, energy, slots, low, high, full, size, seen, u)
-        out[m] = raw[m] = np.nan
-        days = state[m, DAYS] & MAX_DAYS
-        if n < 1 or days < 1:
-            continue
-        features(
-            state, m, energy, slots, low, high, seen, u, scale, size, inner, feature[m], weigh[m]
-        )
-        raw[m] = _combine(feature[m], weights, bias, parts[m])
-        own = OWN_LOW + OWN_STEP * state[m, OWN]
-        if not lives and state[m, DAYS] & LIFELESS:
-            raw[m] = own  # as yesterday: no news
-        rules[m] = _rules(low[m], high[m], seen, scale, inner[5][3], feature[m, 3])
-        out[m] = (raw[m] - OWN_SHARE * own) * OWN_SCALES[state[m, OWN + 1]]
-
-
 @njit(cache=True, inline="always")
 def _dither(day, place):  # type: ignore[no-untyped-def]
     t = GOLDEN * day + SHARE * place
@@ -179,66 +153,83 @@ def _count(state, m, p, k):  # type: ignore[no-untyped-def]
 
 
 @hot
-def learn_days(state, energy, slots, low, high, full, day, raw, scratch):  # type: ignore[no-untyped-def]
-    """Close a day: move the states by it. raw[n]: combined scores before the meter's own scale."""
+def _dithers(dither, number):  # type: ignore[no-untyped-def]
+    """The day's roundings, one for each byte of a state."""
+    for i in range(len(dither)):
+        dither[i] = _dither(number, i)
+
+
+@hot
+def _begin(state, m, day, full, n, scratch):  # type: ignore[no-untyped-def]
+    """A meter's first day: its means are that day's; log of its scale."""
+    energy, slots, low, high = day
+    inner, seen, u = scratch
+    wh, middle = 0.0, 0.0
+    for p in range(P):
+        if seen[p]:
+            wh += max(float(energy[m, p]), 0.0) / slots[m, p]
+    scale = np.log(wh / n + 1.0)
+    load(m, energy, slots, low, high, full, np.exp(scale), seen, u)
+    for p in range(P):
+        middle += u[p] if seen[p] else 0.0
+    for p in range(P):
+        start = u[p] if seen[p] else middle / n
+        state[m, MEAN + p] = _byte((start - MEAN_LOW) * PER_STEP, inner[7][MEAN + p])
+    return scale
+
+
+@hot
+def _learn(state, m, day, full, n, lives, known, raw, scratch):  # type: ignore[no-untyped-def]
+    """Move one meter by a closed day; known: the scratch holds its symbols and levels already."""
+    if n < MIN_SEEN:
+        return
+    if not lives:
+        state[m, DAYS] |= LIFELESS
+        return
     inner, seen, u = scratch
     mean, var, near, total, symbol, level, _, dither = inner
-    for i in range(len(dither)):
-        dither[i] = _dither(day, i)
-    for m in range(len(state)):
-        first = (state[m, DAYS] & MAX_DAYS) == 0
-        scale = SCALE_STEP * (state[m, SCALE] + 256.0 * state[m, SCALE + 1])
+    first = (state[m, DAYS] & MAX_DAYS) == 0
+    scale = SCALE_STEP * (state[m, SCALE] + 256.0 * state[m, SCALE + 1])
+    if first:
+        scale = _begin(state, m, day, full, n, scratch)
+    if not known:
         size = np.exp(scale)
-        n, lives = load(m, energy, slots, low, high, full, size, seen, u)
-        if n < MIN_SEEN:
-            continue
-        if not lives:
-            state[m, DAYS] |= LIFELESS
-            continue
-        days = (state[m, DAYS] & MAX_DAYS) + 1
-        w = max(MEMORY, 1.0 / days)
-        if first:
-            wh = 0.0
-            for p in range(P):
-                if seen[p]:
-                    wh += max(float(energy[m, p]), 0.0) / slots[m, p]
-            scale = np.log(wh / n + 1.0)
-            size = np.exp(scale)
-            load(m, energy, slots, low, high, full, size, seen, u)
-            middle = 0.0
-            for p in range(P):
-                middle += u[p] if seen[p] else 0.0
-            for p in range(P):
-                start = u[p] if seen[p] else middle / n
-                state[m, MEAN + p] = _byte((start - MEAN_LOW) * PER_STEP, dither[MEAN + p])
         decode(state, m, mean, var, near, total)
-        levels(state, m, energy, slots, low, high, seen, u, mean, scale, size, level)
-        if first:
-            for i in range(2, 5):
-                state[m, LEVEL + 2 * i - 2] = _byte(level[i] * PER_STEP, dither[LEVEL + i])
-                level[i] = 0.0
+        levels(state, m, day[0], day[1], day[2], day[3], seen, u, mean, scale, size, level)
         spell(u, seen, mean, var, symbol)
-        word = last_word(state, m)
-        for p in range(P):
-            if seen[p]:
-                e = u[p] - mean[p]
-                _move(state, m, MEAN + p, e * PER_STEP, w, dither)
-                _spread(state, m, VAR + p, e, w, first, dither)
-                _count(state, m, p, symbol[p])
-                word = (word & ~(7 << (3 * p))) | (symbol[p] << (3 * p))
-        for i in range(3):
-            state[m, WORD + i] = np.uint8((word >> (8 * i)) & 255)
+    if first:
         for i in range(2, 5):
-            _move(state, m, LEVEL + 2 * i - 2, level[i] * PER_STEP, w, dither)
-        for i in range(5):
-            if level[i] == level[i]:
-                _spread(state, m, LEVEL + (i if i < 2 else 2 * i - 1), level[i], w, first, dither)
-        if level[0] == level[0]:
-            scale += w * level[0]
-        steps = np.int64(min(max(scale / SCALE_STEP + dither[SCALE], 0.0), 65535.0))
-        state[m, SCALE], state[m, SCALE + 1] = np.uint8(steps & 255), np.uint8(steps >> 8)
-        _learn_own(state, m, raw[m], first, days, dither)
-        state[m, DAYS] = np.uint8(min(days, MAX_DAYS))
+            state[m, LEVEL + 2 * i - 2] = _byte(level[i] * PER_STEP, dither[LEVEL + i])
+            level[i] = 0.0
+    days = (state[m, DAYS] & MAX_DAYS) + 1
+    w = max(MEMORY, 1.0 / days)
+    _learn_positions(state, m, seen, u, mean, symbol, w, first, dither)
+    for i in range(2, 5):
+        _move(state, m, LEVEL + 2 * i - 2, level[i] * PER_STEP, w, dither)
+    for i in range(5):
+        if not np.isnan(level[i]):
+            _spread(state, m, LEVEL + (i if i < 2 else 2 * i - 1), level[i], w, first, dither)
+    if not np.isnan(level[0]):
+        scale += w * level[0]
+    steps = np.int64(min(max(scale / SCALE_STEP + dither[SCALE], 0.0), 65535.0))
+    state[m, SCALE], state[m, SCALE + 1] = np.uint8(steps & 255), np.uint8(steps >> 8)
+    _learn_own(state, m, raw, first, days, dither)
+    state[m, DAYS] = np.uint8(min(days, MAX_DAYS))
+
+
+@hot
+def _learn_positions(state, m, seen, u, mean, symbol, w, first, dither):  # type: ignore[no-untyped-def]
+    """Means, variances, counts and word of the positions seen."""
+    word = last_word(state, m)
+    for p in range(P):
+        if seen[p]:
+            e = u[p] - mean[p]
+            _move(state, m, MEAN + p, e * PER_STEP, w, dither)
+            _spread(state, m, VAR + p, e, w, first, dither)
+            _count(state, m, p, symbol[p])
+            word = (word & ~(7 << (3 * p))) | (symbol[p] << (3 * p))
+    for i in range(3):
+        state[m, WORD + i] = np.uint8((word >> (8 * i)) & 255)
 
 
 @hot
@@ -254,3 +245,54 @@ def _learn_own(state, m, raw, first, days, dither):  # type: ignore[no-untyped-d
     w = max(MEMORY, 1.0 / (days + 8.0))
     _move(state, m, OWN, e / OWN_STEP, w, dither)
     _spread(state, m, OWN + 1, e, w, False, dither)
+
+
+@hot
+def _score(state, m, day, full, scratch, fitted, raw, parts, weigh, feature, rules):  # type: ignore[no-untyped-def]
+    """(score, segments that count, whether the day lives) of one meter; NaN: cannot be told."""
+    energy, slots, low, high = day
+    inner, seen, u = scratch
+    scale = SCALE_STEP * (state[m, SCALE] + 256.0 * state[m, SCALE + 1])
+    size = np.exp(scale)
+    n, lives = load(m, energy, slots, low, high, full, size, seen, u)
+    raw[m] = np.nan
+    if n < 1 or state[m, DAYS] & MAX_DAYS < 1:
+        return np.nan, n, lives
+    features(state, m, energy, slots, low, high, seen, u, scale, size, inner, feature[m], weigh[m])
+    raw[m] = _combine(feature[m], fitted[0], fitted[1], parts[m])
+    own = OWN_LOW + OWN_STEP * state[m, OWN]
+    if not lives and state[m, DAYS] & LIFELESS:
+        raw[m] = own  # as yesterday: no news
+    rules[m] = _rules(low[m], high[m], seen, scale, inner[5][3], feature[m, 3])
+    return (raw[m] - OWN_SHARE * own) * OWN_SCALES[state[m, OWN + 1]], n, lives
+
+
+@hot
+def score_days(state, day, full, scratch, fitted, out, raw, parts, weigh, feature, rules):  # type: ignore[no-untyped-def]
+    """Scores out[n], parts[n, 3], weigh[n, 8], feature[n, FEATURES], rules[n]; state stays."""
+    for m in range(len(out)):
+        out[m] = _score(
+            state, m, day, full, scratch, fitted, raw, parts, weigh, feature, rules
+        )[0]  # fmt: skip
+
+
+@hot
+def close_days(state, number, day, full, scratch, fitted, out, raw, parts, weigh, feature, rules):  # type: ignore[no-untyped-def]
+    """`score_days` and `learn_days` at once: what both need is worked out once."""
+    _dithers(scratch[0][7], number)
+    for m in range(len(out)):
+        out[m], n, lives = _score(
+            state, m, day, full, scratch, fitted, raw, parts, weigh, feature, rules
+        )  # fmt: skip
+        _learn(state, m, day, full, n, lives, raw[m] == raw[m], raw[m], scratch)
+
+
+@hot
+def learn_days(state, number, day, full, raw, scratch):  # type: ignore[no-untyped-def]
+    """Close a day: move the states by it. raw[n]: combined scores before the meter's own scale."""
+    _dithers(scratch[0][7], number)
+    _, seen, u = scratch
+    for m in range(len(state)):
+        size = np.exp(SCALE_STEP * (state[m, SCALE] + 256.0 * state[m, SCALE + 1]))
+        n, lives = load(m, day[0], day[1], day[2], day[3], full, size, seen, u)
+        _learn(state, m, day, full, n, lives, False, raw[m], scratch)

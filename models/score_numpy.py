@@ -26,8 +26,10 @@ def _student(z2: Array) -> Array:
 class _Day:
     """A day's segments against decoded states."""
 
-    def __init__(self, state: Array, energy: Array, slots: Array, low: Array, high: Array,
-                 full: Array, scale: Array | None = None) -> None:  # fmt: skip
+    def __init__(
+        self, state: Array, segments: Any, full: Array, scale: Array | None = None
+    ) -> None:
+        energy, slots, low, high = segments
         known = st.fields(state)
         self.known, self.slots = known, slots.astype(float)
         self.scale = st.SCALE_STEP * known["scale"].astype(float) if scale is None else scale
@@ -139,10 +141,10 @@ def _rules(day: _Day, wider: Array, surprise: Array) -> Array:
     return np.where(told, bits, 0).astype(np.uint8)
 
 
-def score_days(state: Array, energy: Array, slots: Array, low: Array, high: Array, full: Array,
-               scratch: Any, fitted: Any, out: Array, raw: Array, parts: Array, weigh: Array,
-               feature: Array, rules: Array) -> None:  # fmt: skip
-    day = _Day(state, energy, slots, low, high, full)
+def score_days(state: Array, segments: Any, full: Array, scratch: Any, fitted: Any, out: Array,
+               raw: Array, parts: Array, weigh: Array, feature: Array,
+               rules: Array) -> None:  # fmt: skip
+    day = _Day(state, segments, full)
     known = (day.n >= 1) & ~day.first
     x, heavy, level = _features(day)
     feature[known], weigh[known] = x[known], heavy[known]
@@ -167,23 +169,24 @@ def _variance(old: Array, e: Array, w: Array, first: Array, day: float, place: A
     return _bytes(np.log(np.maximum(v, st.VAR_LOW) / st.VAR_LOW) / st.VAR_STEP, day, place)
 
 
-def learn_days(state: Array, energy: Array, slots: Array, low: Array, high: Array, full: Array,
-               number: float, raw: Array, scratch: Any) -> None:  # fmt: skip
-    day = _Day(state, energy, slots, low, high, full)
+def learn_days(
+    state: Array, number: float, segments: Any, full: Array, raw: Array, scratch: Any
+) -> None:
+    day = _Day(state, segments, full)
     day.known["days"][(day.n >= MIN_SEEN) & ~day.lives] |= st.LIFELESS
     moves = (day.n >= MIN_SEEN) & day.lives
     some = state[moves]
-    cut = energy[moves], slots[moves], low[moves], high[moves]
+    cut = [a[moves] for a in segments]
     first, scale = day.first[moves], day.scale[moves]
     days = (st.fields(some)["days"] & st.MAX_DAYS).astype(float) + 1
     w = np.maximum(sw.MEMORY, 1 / days)
     begun = np.log(day.mean_of(day.load)[moves] + 1.0)
     scale = np.where(first, begun, scale)
-    day = _Day(some, *cut, full, scale)
+    day = _Day(some, cut, full, scale)
     start = np.where(day.seen, day.u, day.mean_of(day.u)[:, None])
     new = _bytes((start - st.MEAN_LOW) / st.MEAN_STEP, number, st.MEAN + np.arange(P))
     day.known["mean"][first] = new[first]
-    day = _Day(some, *cut, full, scale)
+    day = _Day(some, cut, full, scale)
     level = day.levels()
     for i in range(2, 5):
         byte = day.known["level"][:, 2 * i - 2]

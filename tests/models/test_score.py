@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from models import score_kernels, score_numpy
 from models.calibration import Cohorts, meter_p_values, p_values
 from models.explain import explain, usual_wh
-from models.score import MIN_DAYS, Segments, learn, score
+from models.score import MIN_DAYS, Segments, close, learn, score
 from models.score_state import STATE_BYTES, fields, new_states
 from tests.models.score_days import known_homes, some_days
 from wattstorm.errors import UsageError
@@ -100,6 +100,21 @@ def test_scoring_changes_nothing_and_learning_only_its_own_meters() -> None:
     learn(after, Segments.of_curves(DAY, TODAY))
     assert np.array_equal(part, after[some])
     assert (after != STATES).any(axis=1).all()
+
+
+def test_closing_at_once_is_scoring_and_learning() -> None:
+    rng = np.random.default_rng(8)
+    wh = some_days(50, 40, seed=9, noise=0.5)
+    wh[rng.random(wh.shape) < 0.1] = np.nan
+    wh[rng.random(wh.shape[:2]) < 0.05] = 0
+    a, b = new_states(50), new_states(50)
+    for d in range(40):
+        segments = Segments.of_curves(19_000 + d, wh[:, d])
+        one, two = score(a, segments), close(b, segments)
+        learn(a, segments, one)
+        assert np.array_equal(a, b)
+        for name in ("value", "raw", "parts", "weigh", "features", "cold", "rules"):
+            assert np.array_equal(getattr(one, name), getattr(two, name), equal_nan=True), name
 
 
 @settings(max_examples=15, deadline=None)
