@@ -1,6 +1,6 @@
 """Random schedules of all that may go wrong, against the whole stream in one process.
 
-    python -m bench.schedules [--seeds 0:10000] [--json]
+    python -m bench.schedules [--seeds 0:10000] [--first] [--json]
     python -m bench.schedules --seed 479 [--shrink]
 
 Each seed is a schedule: producers, tasks, publishers that die, sleep and wake up, a store that
@@ -45,6 +45,10 @@ def failures(seeds: range) -> list[tuple[int, str]]:
 def run_all(seeds: range, workers: int) -> Iterator[tuple[int, str]]:
     """The failures of a range, found by some processes at once."""
     chunks = [seeds[at : at + CHUNK] for at in range(0, len(seeds), CHUNK)]
+    if workers == 1:
+        for chunk in chunks:
+            yield from failures(chunk)
+        return
     # Spawned, not forked: numba and Lua are no friends of a fork.
     with multiprocessing.get_context("spawn").Pool(min(workers, len(chunks))) as pool:
         for found in pool.imap_unordered(failures, chunks):
@@ -78,15 +82,19 @@ def main() -> int:
     parser.add_argument("--seeds", default="0:10000", help="FIRST:AFTER_LAST")
     parser.add_argument("--seed", type=int, help="run this one and tell what happened")
     parser.add_argument("--shrink", action="store_true", help="with --seed: fewer steps that fail")
+    parser.add_argument("--first", action="store_true", help="end with the first that fails")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     arguments = parser.parse_args()
     if arguments.seed is not None:
         return show(arguments.seed, shrunk=arguments.shrink)
     first, last = map(int, arguments.seeds.split(":"))
     start, failed = time.perf_counter(), 0
-    for seed, wrong in run_all(range(first, last), arguments.workers):
+    workers = 1 if arguments.first else arguments.workers
+    for seed, wrong in run_all(range(first, last), workers):
         failed += 1
         print(f"seed {seed}: {wrong.strip().splitlines()[-1][:300]}", file=sys.stderr)
+        if arguments.first:
+            return 1
     figures = {
         "schedules": last - first, "failures": failed,
         "seconds": round(time.perf_counter() - start, 1),
