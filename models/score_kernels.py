@@ -16,6 +16,7 @@ from models.score_parts import (
     decode,
     features,
     hot,
+    inlined,
     last_word,
     levels,
     load,
@@ -65,7 +66,7 @@ START_VAR: Final = int(np.log(1.5 / VAR_LOW) / VAR_STEP)
 OWN_SCALES: Final = VARIANCES**-OWN_POWER
 
 
-@hot
+@inlined
 def _combine(x, weights, bias, parts):  # type: ignore[no-untyped-def]
     """log of the sum of the alternatives' odds; parts[3]: each one's own."""
     most = -1e300
@@ -80,7 +81,7 @@ def _combine(x, weights, bias, parts):  # type: ignore[no-untyped-def]
     return most + np.log(total)
 
 
-@hot
+@inlined
 def _rules(low, high, seen, scale, wider, surprise):  # type: ignore[no-untyped-def]
     """Bits dead, flat, stuck, spike of a day's lowest and highest slots."""
     n, zeros, constant, run, stuck, last = 0, 0, 0, 0, 0, np.int64(-1)
@@ -178,7 +179,7 @@ def _begin(state, m, day, full, n, scratch):  # type: ignore[no-untyped-def]
     return scale
 
 
-@hot
+@inlined
 def _learn(state, m, day, full, n, lives, known, raw, scratch):  # type: ignore[no-untyped-def]
     """Move one meter by a closed day; known: the scratch holds its symbols and levels already."""
     if n < MIN_SEEN:
@@ -217,7 +218,7 @@ def _learn(state, m, day, full, n, lives, known, raw, scratch):  # type: ignore[
     state[m, DAYS] = np.uint8(min(days, MAX_DAYS))
 
 
-@hot
+@inlined
 def _learn_positions(state, m, seen, u, mean, symbol, w, first, dither):  # type: ignore[no-untyped-def]
     """Means, variances, counts and word of the positions seen."""
     word = last_word(state, m)
@@ -232,7 +233,7 @@ def _learn_positions(state, m, seen, u, mean, symbol, w, first, dither):  # type
         state[m, WORD + i] = np.uint8((word >> (8 * i)) & 255)
 
 
-@hot
+@inlined
 def _learn_own(state, m, raw, first, days, dither):  # type: ignore[no-untyped-def]
     """The meter's own scores: their mean and variance, each outlier held to two deviations."""
     if first or np.isnan(raw):
@@ -247,7 +248,7 @@ def _learn_own(state, m, raw, first, days, dither):  # type: ignore[no-untyped-d
     _spread(state, m, OWN + 1, e, w, False, dither)
 
 
-@hot
+@inlined
 def _score(state, m, day, full, scratch, fitted, raw, parts, weigh, feature, rules):  # type: ignore[no-untyped-def]
     """(score, segments that count, whether the day lives) of one meter; NaN: cannot be told."""
     energy, slots, low, high = day

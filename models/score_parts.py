@@ -31,6 +31,8 @@ from models.score_weights import (
 hot = njit(cache=True, nogil=True, _nrt=False)  # type: ignore[call-overload]
 """Without counting who holds which array: such a function cannot make one, its scratch comes from
 outside (`score.scratch`)."""
+inlined = njit(cache=True, inline="always")
+"""Passing a dozen arrays on costs more than many of these do."""
 P: Final = POSITIONS
 MEANS: Final = MEAN_LOW + MEAN_STEP * np.arange(256)
 USUAL: Final = np.maximum(np.exp(MEANS) - OFFSET, 0.0)
@@ -45,7 +47,7 @@ def student(z2):  # type: ignore[no-untyped-def]
     return np.log(1.0 + 0.25 * z2)
 
 
-@hot
+@inlined
 def decode(state, m, mean, var, near, total):  # type: ignore[no-untyped-def]
     """Bytes → means, variances; near[8, 8]: each count with its neighbours', in twentieths."""
     for p in range(P):
@@ -64,7 +66,7 @@ def decode(state, m, mean, var, near, total):  # type: ignore[no-untyped-def]
         total[p] = counted
 
 
-@hot
+@inlined
 def spell(u, seen, mean, var, symbol):  # type: ignore[no-untyped-def]
     """Symbols of segments on the meter's scale; (centre, deviation) of that scale."""
     centre = within = between = 0.0
@@ -84,12 +86,12 @@ def spell(u, seen, mean, var, symbol):  # type: ignore[no-untyped-def]
     return centre, spread
 
 
-@hot
+@inlined
 def moved(u, symbol, mean, var, near, turned):  # type: ignore[no-untyped-def]
     """How much better the day fits when turned by some segments: by words, both, shape.
 
-    Likelihoods are compared as products: one logarithm instead of one a turn. turned: float64[2,
-    8] to work in.
+    Likelihoods are compared as products: one logarithm instead of one a turn, no division.
+    turned: float64[2, 8] to work in.
     """
     rise = 0.0
     for p in range(P):
@@ -98,8 +100,8 @@ def moved(u, symbol, mean, var, near, turned):  # type: ignore[no-untyped-def]
     for p in range(P):
         turned[0, p] = 0.25 / var[p]
         turned[1, p] = 0.25 / (0.6 * (var[p] - FLOOR) + FLOOR)
-    own_h = own_hm = own_s = 1.0
-    best_h = best_hm = best_s = 1e300
+    own_o = own_f = own_s = best_f = best_w = 1.0
+    best_o, best_s = 0.0, 1e300
     for t in range(P):
         fit, shape, odds = 1.0, 1.0, 1.0
         for p in range(P):
@@ -109,20 +111,24 @@ def moved(u, symbol, mean, var, near, turned):  # type: ignore[no-untyped-def]
             fit *= 1.0 + turned[0, p] * e * e
             shape *= 1.0 + turned[1, p] * s * s
             odds *= EASE[near[p, symbol[q]]]
-        h = 1.0 / odds
-        hm = h * fit * np.sqrt(np.sqrt(fit))
+        # the word's odds and half of the loads' (ν + 1) / 2 = 2.5, to the fourth power
+        square = fit * fit
+        five, four = square * square * fit, odds * odds * odds * odds
         if t == 0:
-            own_h, own_hm, own_s = h, hm, shape
+            own_o, own_f, own_s = odds, five, shape
         else:
-            best_h, best_hm, best_s = min(best_h, h), min(best_hm, hm), min(best_s, shape)
+            if t == 1 or five * best_w < best_f * four:
+                best_f, best_w = five, four
+            best_o, best_s = max(best_o, odds), min(best_s, shape)
+    both = own_f * best_w / (best_f * (own_o * own_o * own_o * own_o))
     return (
-        np.log(1.0 + np.log(max(own_h / best_h, 1.0))),
-        np.log(1.0 + np.log(max(own_hm / best_hm, 1.0))),
+        np.log(1.0 + np.log(max(best_o / own_o, 1.0))),
+        np.log(1.0 + 0.25 * np.log(max(both, 1.0))),
         np.log(1.0 + 2.5 * np.log(max(own_s / best_s, 1.0))),
     )
 
 
-@hot
+@inlined
 def levels(state, m, energy, slots, low, high, seen, u, mean, scale, size, out):  # type: ignore[no-untyped-def]
     """Deviations of the day's level: energy, log mean, lowest, widest, mean width; NaN unknown."""
     wh = width = dev = 0.0
@@ -151,7 +157,7 @@ def last_word(state, m):  # type: ignore[no-untyped-def]
     )
 
 
-@hot
+@inlined
 def yesterday(state, m, centre, spread, mean):  # type: ignore[no-untyped-def]
     """How far yesterday's word lay above what is usual, on average, in log load."""
     word = last_word(state, m)
@@ -162,7 +168,7 @@ def yesterday(state, m, centre, spread, mean):  # type: ignore[no-untyped-def]
     return total / P
 
 
-@hot
+@inlined
 def features(state, m, energy, slots, low, high, seen, u, scale, size, scratch, x, weigh):  # type: ignore[no-untyped-def]
     """The day's features x[FEATURES]; weigh[8]: what each segment adds to the surprise."""
     mean, var, near, total, symbol, level, turned, _ = scratch
@@ -210,7 +216,7 @@ def features(state, m, energy, slots, low, high, seen, u, scale, size, scratch, 
     return n
 
 
-@hot
+@inlined
 def load(m, energy, slots, low, high, full, size, seen, u):  # type: ignore[no-untyped-def]
     """Which segments count, their log loads; (how many count, whether the day has any life)."""
     n, least, most = 0, np.int64(1) << 62, -(np.int64(1) << 62)
