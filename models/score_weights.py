@@ -1,4 +1,9 @@
-"""Constants of the score, and the weights of its parts: fitted by `python -m bench.sax_fit`."""
+"""Constants of the score, and the weights of its parts: fitted by `python -m bench.sax_fit`.
+
+WEIGHTS and BIAS are given to the kernels at each call. The other constants are compiled into them,
+and numba keeps what it compiled as long as the kernels' own files stay: after a change here,
+remove models/__pycache__. States made with other constants mean something else.
+"""
 
 from __future__ import annotations
 
