@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from tests.simulation import cast
 from tests.simulation.plan import Plan
@@ -18,10 +19,12 @@ _PAUSES = (0.05, 0.2, 1.0, 1.1, 3.0)
 
 @dataclass
 class Outcome:
-    """wrong: what did not hold, a line each; trace: what happened."""
+    """wrong: what did not hold, a line each; trace: what happened; held: all that the store
+    held in the end."""
 
     wrong: list[str]
     trace: list[str]
+    held: dict[bytes, Any] = field(repr=False, compare=False)
 
 
 def run(plan: Plan, *, tracing: bool = False) -> Outcome:
@@ -29,10 +32,10 @@ def run(plan: Plan, *, tracing: bool = False) -> Outcome:
     with directory() as where:
         world = World(plan.rules, where, tracing=tracing)
         try:
-            return Outcome(_whole(world, plan), world.trace)
+            return Outcome(_whole(world, plan), world.trace, world.store.data.keys)
         except Exception:
             what = ["the simulation failed", *traceback.format_exc().splitlines()]
-            return Outcome(what, world.trace)
+            return Outcome(what, world.trace, {})
         finally:
             world.close()
 
