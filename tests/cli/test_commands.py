@@ -51,7 +51,9 @@ def test_status_config_register_and_dead_speak_json(sampled: Wattstorm) -> None:
     assert status["running"] is False
     assert sampled.json("config", "show")["stream.time_zone"]["origin"].startswith("environment")
     assert sampled.json("register", "show", "--date", "2013-06-01")["meters"] == 20
-    assert sampled.json("dead") == {"counts": {}, "dropped": 0, "letters": []}
+    dead = sampled.json("dead")
+    assert not any(dead.pop("account").values())
+    assert dead == {"counts": {}, "dropped": 0, "letters": []}
     sampled("status")
     sampled("dead")
 
