@@ -39,6 +39,10 @@ class Task(AggregateBolt):
     def raise_exception(self, *_: Any, **__: Any) -> None:
         pass  # it is poison's
 
+    def poison(self, own: Any, *arguments: Any) -> Any:
+        self.applies(own)
+        return super().poison(own, *arguments)
+
 
 for _method in STEPS:
     if hasattr(MinibatchBolt, _method):
