@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -57,7 +58,9 @@ def started(cls: type[Any], settings: Any, url: str, say: Callable[[Any], None])
     component.serializer = MemorySerializer(say)
     conf = {"wattstorm": {"settings": settings}, "wattstorm.store_url": url}
     context = {"taskid": 1, "componentid": "it", "task->component": {"1": "it"}}
+    handlers = list(logging.root.handlers)
     component._setup_component(conf, context)
+    logging.root.handlers[:] = handlers  # pystorm's would hold the component, and all it knows
     component.logger.disabled = True
     component.initialize(conf, context)
     return component
