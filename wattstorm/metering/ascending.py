@@ -47,4 +47,6 @@ def unpacked(body: memoryview, at: int, count: int) -> tuple[npt.NDArray[np.uint
     place = np.flatnonzero(np.unpackbits(raw, count=bits, bitorder="little").view(np.bool_))
     if place.size != count or place[0] != 0 or place[-1] != bits - 1:
         raise BlockError("column", f"meter names {place.size} meters, the block has {count}")
-    return (place + first).astype(np.uint32), size
+    meter = (place + first).astype(np.uint32)
+    meter.flags.writeable = False  # as all columns of a block: kernels are compiled for such ones
+    return meter, size
