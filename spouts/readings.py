@@ -27,7 +27,7 @@ from wattstorm.errors import StoreError
 from wattstorm.metering.register import Register
 from wattstorm.settings import Settings
 from wattstorm.shipped import check_code
-from wattstorm.store.commit import PartitionStore
+from wattstorm.store.commit import fence_positions
 from wattstorm.store.connection import connected
 from wattstorm.store.log import Log
 from wattstorm.store.workers import Presence
@@ -85,11 +85,8 @@ class ReadingsSpout(CheckedEmits, Spout):
         self._presence = Presence(
             self._connection, settings.store.prefix, conf, self.component_name, index
         )
-        self._stores = {
-            p: PartitionStore(self._connection, settings.store.prefix, p)
-            for p in range(index, register.partitions, tasks)
-        }
-        self._plans = {p: _Plan() for p in self._stores}
+        self._prefix = settings.store.prefix
+        self._plans = {p: _Plan() for p in range(index, register.partitions, tasks)}
         self._poll_at, self._down = 0.0, False
         self._check_at = 0.0
 
@@ -134,9 +131,9 @@ class ReadingsSpout(CheckedEmits, Spout):
         """Plan anew what nothing is heard of, and what is in the sums no longer: the store
         went back after it was acknowledged."""
         resting = []
-        for partition, plan in self._plans.items():
-            if plan.next is None:
-                continue
+        planned = {p: plan for p, plan in self._plans.items() if plan.next is not None}
+        fences = self._fences([p for p, plan in planned.items() if not plan.pending])
+        for partition, plan in planned.items():
             if plan.pending:
                 if now - plan.heard_at > plan.patience:
                     self.logger.warning(
@@ -145,9 +142,9 @@ class ReadingsSpout(CheckedEmits, Spout):
                     )  # fmt: skip
                     plan.patience = min(2 * plan.patience, PATIENCE_S[1])
                     plan.restart()
-            elif (fence := self._stores[partition].fence().position) < plan.next - 1:
+            elif plan.next is not None and fences[partition] < plan.next - 1:
                 plan.restart()
-            elif fence and now >= plan.knock_at:
+            elif fences[partition] and now >= plan.knock_at:
                 resting.append(partition)
         self._knock(resting, now)
 
@@ -159,6 +156,9 @@ class ReadingsSpout(CheckedEmits, Spout):
                 plan.knock_at = now + KNOCK_S
                 self._send(plan, BatchRef(partition, head.tail, head.tail, plan.attempt))
 
+    def _fences(self, partitions: list[int]) -> dict[int, int]:
+        return fence_positions(self._connection, self._prefix, partitions)
+
     def _send(self, plan: _Plan, batch: BatchRef) -> None:
         if not plan.pending:
             plan.heard_at = time.monotonic()
@@ -167,10 +167,11 @@ class ReadingsSpout(CheckedEmits, Spout):
 
     def _emit_ready(self, partitions: list[int]) -> bool:
         emitted = False
+        fences = self._fences([p for p in partitions if self._plans[p].next is None])
         for partition, tail in zip(partitions, self._log.tails(partitions), strict=True):
             plan = self._plans[partition]
             if plan.next is None:
-                plan.next = self._stores[partition].fence().position + 1
+                plan.next = fences[partition] + 1
                 plan.attempt += 1
             if tail < plan.next - 1 and not plan.pending:
                 plan.next = None  # the store went back: plan again from its fence

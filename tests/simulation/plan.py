@@ -68,7 +68,7 @@ class Plan(NamedTuple):
 def plan(seed: int) -> Plan:
     """The schedule of this number."""
     rng = random.Random(f"schedule {seed}")
-    steps = tuple(_step(rng) for _ in range(rng.choice((12, 25, 40, 60))))
+    steps = tuple(_step(rng) for _ in range(rng.choice((8, 16, 30, 50))))
     options = {
         "stream.open_days": rng.choice((1, 1, 2, 3)),
         "snapshot.every_s": rng.choice((0.3, 1.0, 3.0, 60.0)),
@@ -82,7 +82,7 @@ def plan(seed: int) -> Plan:
     }
     rules = Rules(
         town=rng.randrange(1 << 30),
-        blocks=rng.choice((8, 16, 24)),
+        blocks=rng.choice((6, 10, 18)),
         minutes=rng.choice((30, 60)),
         zone=rng.choice(
             ("Europe/Paris", "Europe/Paris", "UTC", "America/New_York", "Australia/Sydney")

@@ -59,6 +59,17 @@ def give_birth(connection: Connection, prefix: str) -> int:
     return int(_BIRTH.run(connection, "begin a task", [store_keys(prefix).births], []))
 
 
+def fence_positions(
+    connection: Connection, prefix: str, partitions: Sequence[int]
+) -> dict[int, int]:
+    """Partition → the position of its fence, in one round trip."""
+    pipeline = connection.redis.pipeline(transaction=False)
+    for p in partitions:
+        pipeline.hget(partition_keys(prefix, p).fence, "position")
+    found = connection.run("read the fences", pipeline.execute) if partitions else []
+    return {p: int(position or 0) for p, position in zip(partitions, found, strict=True)}
+
+
 class PartitionStore:
     """One partition's fence and sums.
 
