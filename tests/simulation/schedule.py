@@ -102,8 +102,7 @@ def _round(world: World, n: int) -> None:
     for actor in world.sleepers():
         if actor.asleep_until is None:
             actor.go_on()
-    spout_actor, spout = world.spout
-    spout_actor.run(spout.next_tuple)
+    world.poll()
     task_actor, task = world.idle_task()
     while world.queue:
         owner, values, number = world.queue.popleft()

@@ -28,11 +28,11 @@ def send(world: World, step: Step) -> None:
 
 
 def poll(world: World, step: Step) -> None:
-    actor, spout = world.spout
+    actor = world.spout[0]
     if actor.dead:
         world.new_spout()
     elif not actor.busy:
-        actor.run(spout.next_tuple, step.incident)
+        world.poll(step.incident)
 
 
 def deliver(world: World, step: Step) -> None:

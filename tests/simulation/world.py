@@ -77,6 +77,7 @@ class World(Line):
         """How often a task was stopped in the midst of a block, for whatever reason."""
         self.processes = 0
         self.queue: deque[tuple[Any, tuple[Any, ...], str]] = deque()
+        self.unheard: list[tuple[Any, str, str]] = []
         self.told: deque[int] = deque()
         self.follow_the_clock()
         self.senders = {who: [Sender(self, who)] for who in "ab"}
@@ -216,8 +217,20 @@ class World(Line):
             self.say(f"        {self.history.where()}")
 
     def answer(self, spout: Any, number: str, said: str) -> None:
-        if spout is self.spout[1] and not self.spout[0].dead:
-            getattr(spout, said)(number)
+        """A spout hears one message at a time: while it is in the midst of one, answers wait."""
+        self.unheard.append((spout, said, number))
+        if not self.spout[0].busy:
+            self._hear()
+
+    def poll(self, incident: Incident | None = None) -> None:
+        self._hear()
+        self.spout[0].run(self.spout[1].next_tuple, incident)
+
+    def _hear(self) -> None:
+        unheard, self.unheard = self.unheard, []
+        for spout, said, number in unheard:
+            if spout is self.spout[1] and not self.spout[0].dead:
+                getattr(spout, said)(number)
 
     def task_for(self, step: Step) -> tuple[Actor, Any] | None:
         if chosen := self.free(self.tasks, step):
