@@ -16,6 +16,9 @@ from spouts.readings import ReadingsSpout
 from tests.simulation.stage import Stage
 from wattstorm.engine.transport import MemorySerializer
 
+_SILENT = logging.Logger("simulation")
+_SILENT.disabled = True
+
 STEPS = ("restored", "replay", "apply", "keep", "announce")
 """Steps that ask the store nothing: the others are points by their command."""
 
@@ -61,7 +64,7 @@ def started(cls: type[Any], settings: Any, url: str, say: Callable[[Any], None])
     handlers = list(logging.root.handlers)
     component._setup_component(conf, context)
     logging.root.handlers[:] = handlers  # pystorm's would hold the component, and all it knows
-    component.logger.disabled = True
+    component.logger = _SILENT
     component.initialize(conf, context)
     return component
 
