@@ -30,7 +30,19 @@ LEFT_OUT = (".*", "_build", "*.egg-info", "docs", "deploy")
 LIMIT_S = 240.0
 TESTS = {
     "bolts/publish": ["stream/test_publish", "stream/test_closing"],
-    "bolts/": ["stream/test_minibatch", "stream/test_poison", "stream/test_power_cut"],
+    "bolts/taking": ["stream/test_histories", "stream/test_minibatch", "stream/test_saving"],
+    "bolts/saving": ["stream/test_saving", "stream/test_histories", "stream/test_power_cut"],
+    "bolts/": [
+        "stream/test_minibatch",
+        "stream/test_poison",
+        "stream/test_power_cut",
+        "stream/test_publish",
+    ],
+    "wattstorm/store/lua/commit": [
+        "store/test_commit",
+        "stream/test_closing",
+        "stream/test_poison",
+    ],
     "wattstorm/store/lua/write_results": ["store/test_results", "stream/test_publish"],
     "wattstorm/store/lua/fold": ["stream/test_closing"],
     "wattstorm/store/closing": ["stream/test_closing"],
