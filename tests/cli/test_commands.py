@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import signal
 import stat
 import time
@@ -14,7 +15,11 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands import Wattstorm
+from tests.servers import TestServer
 from wattstorm.sample import REGISTER
+from wattstorm.store.commit import PartitionStore
+from wattstorm.store.connection import Connection
+from wattstorm.store.keys import day_keys
 
 
 def test_help_shows_examples_before_options(wattstorm: Wattstorm) -> None:
@@ -56,6 +61,38 @@ def test_status_config_register_and_dead_speak_json(sampled: Wattstorm) -> None:
     assert dead == {"counts": {}, "dropped": 0, "letters": []}
     sampled("status")
     sampled("dead")
+
+
+def test_status_and_run_alarm_on_curves_that_are_not_what_was_counted(
+    wattstorm: Wattstorm, tmp_path: Path
+) -> None:
+    """Conservation holds all the while: it compares counters with counters."""
+    with TestServer(tmp_path / "r") as server:
+        wattstorm.environ["REDIS_URL"] = server.url
+        wattstorm("register", "build", REGISTER)
+        file = tmp_path / "a.csv"
+        file.write_text("meter,time,kwh\n21000010006414,2013-06-01T00:00:00+10:00,0.100\n")
+        wattstorm("ingest", file)
+        done = wattstorm("run", "--drain", "--workers", 1)
+        assert done.stderr.splitlines()[-1] == "curves = counters on 1 days"
+        status = wattstorm.json("status", "--seconds", 0)
+        assert status["alarms"] == []
+        assert [balance["holds"] for balance in status["balances"]] == [True]
+        with Connection(server.url) as connection:
+            curve = day_keys("wattstorm", 15_856).curve(0, "nation")
+            ((slot, row),) = connection.redis.hgetall(curve).items()
+            connection.redis.hset(curve, slot, row.replace(b'"wh": 100', b'"wh": 107'))
+            PartitionStore(connection, "wattstorm", 3).stand_still("", "no register; build one")
+        line = (
+            "curves ≠ counters on 1 of 1 days: 2013-05-31 import +0 readings, +7 Wh in the curves"
+        )
+        status = json.loads(wattstorm("status", "--json", "--seconds", 0, code=1).stdout)
+        assert status["conservation"]["holds"]
+        assert status["balance_line"] == line
+        assert status["alarms"] == ["partition 3 stands still: no register; build one", line]
+        assert f"ALARM      {line}" in wattstorm("status", "--seconds", 0, code=1).stdout
+        done = wattstorm("run", "--drain", "--workers", 1, code=1)
+        assert done.stderr.splitlines()[-1] == line
 
 
 def test_doctor_is_content_with_this_machine(sampled: Wattstorm) -> None:
@@ -158,9 +195,9 @@ def test_the_demo_of_real_homes_ends_by_itself_and_accounts_for_every_reading(
     began = time.monotonic()
     done = Wattstorm(tmp_path)("demo", "--real")
     assert time.monotonic() - began < 60
-    assert done.stdout.splitlines()[-1] == (
-        "received 113,784 = accepted 113,784 + rejected 0 + doubles 0"
-    )
+    account, balance = done.stdout.splitlines()[-2:]
+    assert account == "received 113,784 = accepted 113,784 + rejected 0 + doubles 0"
+    assert re.fullmatch(r"curves = counters on \d+ days", balance)
     assert "the nation's, to the Wh" in done.stdout
 
 

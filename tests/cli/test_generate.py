@@ -131,3 +131,4 @@ def test_the_demo_is_as_its_ledger_foretells(tmp_path: Path) -> None:
     found = re.search(r"^received ([\d,]+) = accepted", done.stdout, re.MULTILINE)
     assert found
     assert int(found[1].replace(",", "")) > 1_990_000
+    assert re.search(r"^curves = counters on 15 days$", done.stdout, re.MULTILINE)

@@ -94,7 +94,7 @@ def test_ingest_ends_where_the_stream_refuses_its_blocks(ready: Wattstorm) -> No
     assert done.stdout == "received 1 = accepted 1 + rejected 0 + doubles 0\n"
     assert "1 readings are in blocks that the stream refused whole" in done.stderr
     whole = "received 1 = accepted 1 + rejected 0 + doubles 0, without 1 refused blocks (1 poison)"
-    assert said.splitlines()[-1] == whole
+    assert said.splitlines()[-2:] == [whole, "curves = counters on 1 days"]
     status = ready.json("status", "--seconds", 0)
     assert status["conservation_line"] == whole
     assert status["conservation"]["poison_blocks"] == 1

@@ -86,6 +86,7 @@ def test_the_engine_a_producer_and_a_reader_do_their_work(
             assert results.health().dead_letters == 1
             assert results.lag()
             assert results.conservation().holds
+            assert [balance.holds for balance in results.balances()] == [True]
     with of(server, "auditor") as connection:
         assert list(DeadLetters(connection, "wattstorm").list(0)) == []
         assert [row.raw for row in Intake(connection, "wattstorm").list(5)] == ["x"]

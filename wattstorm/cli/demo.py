@@ -23,6 +23,7 @@ from wattstorm.cli.run import StoreKeeper
 from wattstorm.engine.supervisor import Engine
 from wattstorm.engine.watch import Watch
 from wattstorm.metering.register import Register
+from wattstorm.readers.accounts import balance_line
 from wattstorm.readers.results import Results
 from wattstorm.settings import Settings
 
@@ -55,7 +56,8 @@ def demo(
     with faults (late, twice, corrected, dead meters, silent concentrators …) while the topology
     runs. Prints days and tariffs, and compares every slot of every curve and every count with
     the truth, which the generator's ledger knows. Uses a store of its own, whatever is
-    configured. Exit code 1 if anything differs or a reading is unaccounted for.
+    configured. Exit code 1 if anything differs, a reading is unaccounted for, or a curve is not
+    what the counters say.
     """
     with contextlib.ExitStack() as stack:
         if data is None:
@@ -113,8 +115,11 @@ def _run(data: Path, workers: int, homes: int) -> bool:
         account = results.conservation()
         _print_verdict(verdict)
         out.print(account.line(), markup=False, soft_wrap=True)
+        balances = results.balances()
+        out.print(balance_line(balances), markup=False, soft_wrap=True)
         out.print(f"{time.monotonic() - begun:.0f} s in all")
-        return verdict.holds and account.holds
+        whole = account.holds and not account.refused_blocks
+        return verdict.holds and whole and all(balance.holds for balance in balances)
 
 
 def _job(settings: Settings) -> Job:

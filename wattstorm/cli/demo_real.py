@@ -18,6 +18,7 @@ from wattstorm.engine.supervisor import Engine
 from wattstorm.errors import StreamError
 from wattstorm.metering.meter_files import Wanted
 from wattstorm.metering.register import Register
+from wattstorm.readers.accounts import balance_line
 from wattstorm.readers.results import Results
 from wattstorm.sample import READINGS, REGISTER, TIME_ZONE
 from wattstorm.settings import Settings
@@ -69,7 +70,10 @@ def run(data: Path, workers: int) -> bool:
         out.print()
         print_tariffs(results, register, day)
         out.print(f"\n{account.line()}", markup=False, soft_wrap=True)
-        return account.holds and results.conservation().holds
+        balances = results.balances()
+        out.print(balance_line(balances), markup=False, soft_wrap=True)
+        balanced = all(balance.holds for balance in balances)
+        return account.holds and results.conservation().holds and balanced
 
 
 def _a_good_day(results: Results) -> date:

@@ -11,6 +11,7 @@ import typer
 from wattstorm.cli.common import open_register, open_store, say, settings_of
 from wattstorm.engine.supervisor import Engine
 from wattstorm.errors import StoreError
+from wattstorm.readers.accounts import balance_line
 from wattstorm.readers.results import Results
 from wattstorm.store.server import EmbeddedServer
 
@@ -35,7 +36,8 @@ def run(
     wattstorm run --drain --workers 2
 
     Run the topology on the local engine. Ctrl-C or SIGTERM stops it cleanly: each worker saves
-    its state, and the next run goes on from there.
+    its state, and the next run goes on from there. Ends with what became of all readings, and
+    whether the curves hold what was counted; exit code 1 if not.
     """
     settings = settings_of(context, engine__workers=workers)
     register = open_register(settings)
@@ -48,7 +50,11 @@ def run(
             drain=drain, take_over=take_over, should_stop=StoreKeeper(store.server)
         )
         results = Results(store.connection, settings)
-        say(results.conservation().line())
+        account, balances = results.conservation(), results.balances()
+    say(account.line())
+    say(balance_line(balances))
+    if not (account.holds and all(balance.holds for balance in balances)):
+        raise typer.Exit(1)
 
 
 class StoreKeeper:

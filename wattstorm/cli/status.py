@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +15,8 @@ from wattstorm.cli.output import console, print_json, table
 from wattstorm.cluster.environment import environment
 from wattstorm.cluster.nimbus import Nimbus
 from wattstorm.cluster.report import topology_report
-from wattstorm.readers.results import Results
+from wattstorm.readers.accounts import balance_line
+from wattstorm.readers.results import Conservation, DayBalance, PartitionLag, Results
 
 
 def status(
@@ -23,6 +25,9 @@ def status(
     seconds: Annotated[
         float, typer.Option(min=0.0, max=60.0, help="Time over which rates are measured.")
     ] = 1.0,
+    days: Annotated[
+        int, typer.Option(min=0, help="Newest UTC days whose curves are checked; 0: all.")
+    ] = 8,
     env: Annotated[
         str | None,
         typer.Option("--env", "-e", help="Also what Nimbus of this environment says."),
@@ -34,12 +39,14 @@ def status(
     wattstorm status --json --seconds 0
     wattstorm status --env production
 
-    Lag of each partition, rates, batches, rejected readings by reason, the health of each
-    process, and the store. Rates are measured only while an engine runs.
+    Lag of each partition, rates, batches, rejected readings by reason, whether the curves hold
+    what the counters say, the health of each process, and the store. Rates are measured only
+    while an engine runs. Exit code 1 with an alarm: a partition stands still, a reading is
+    unaccounted for, or a curve is not what was counted.
     """
     settings = settings_of(context)
     with Results.open(settings) as results:
-        found = gather(results, seconds)
+        found = gather(results, seconds, days)
     if env is not None:
         with Nimbus(*environment(env, project).nimbus) as nimbus:
             found["storm"] = topology_report(nimbus, settings.storm.name) or {
@@ -49,9 +56,11 @@ def status(
         print_json(found)
     else:
         _print(found)
+    if found["alarms"]:
+        raise typer.Exit(1)
 
 
-def gather(results: Results, seconds: float) -> dict[str, Any]:
+def gather(results: Results, seconds: float, days: int = 8) -> dict[str, Any]:
     """Everything `status` shows, as plain values."""
     health = results.health()
     before, at = results.audit(), time.monotonic()
@@ -59,6 +68,8 @@ def gather(results: Results, seconds: float) -> dict[str, Any]:
         time.sleep(seconds)
     audit, elapsed = results.audit(), time.monotonic() - at
     measured = health.running and seconds > 0
+    lags, account = results.lag(), results.conservation()
+    balances = results.balances(results.utc_days()[-days:])
 
     def rate(name: str) -> float | None:
         grown = audit.get(name, 0) - before.get(name, 0)
@@ -75,13 +86,29 @@ def gather(results: Results, seconds: float) -> dict[str, Any]:
         "blocks": audit.get("blocks", 0),
         "waiting_blocks": health.waiting_blocks,
         "partitions": [
-            {**vars(lag), "waiting_blocks": lag.waiting_blocks} for lag in results.lag()
+            {**vars(lag), "waiting_blocks": lag.waiting_blocks} for lag in lags
         ],
-        "conservation": results.conservation().as_dict(),
-        "conservation_line": results.conservation().line(),
+        "conservation": account.as_dict(),
+        "conservation_line": account.line(),
+        "balances": [{**asdict(balance), "holds": balance.holds} for balance in balances],
+        "balance_line": balance_line(balances),
+        "alarms": list(_alarms(lags, account, balances)),
         "dead_letters": asdict(results.dead_letters()),
         "workers": list(health.workers),
     }  # fmt: skip
+
+
+def _alarms(
+    lags: Sequence[PartitionLag], account: Conservation, balances: Sequence[DayBalance]
+) -> Iterator[str]:
+    """What a person has to look at; see docs/operate.md."""
+    for lag in lags:
+        if lag.fault:
+            yield f"partition {lag.partition} stands still: {lag.fault}"
+    if not account.holds:
+        yield f"readings are unaccounted for: {account.line()}"
+    if not all(balance.holds for balance in balances):
+        yield balance_line(balances)
 
 
 def _print(found: dict[str, Any]) -> None:
@@ -100,12 +127,15 @@ def _print(found: dict[str, Any]) -> None:
         )
     out.print(f"batches    {found['batches']:,} with {found['blocks']:,} blocks")
     out.print(f"readings   {found['conservation_line']}", soft_wrap=True)
+    out.print(f"curves     {found['balance_line'].removeprefix('curves ')}", soft_wrap=True)
     dead = found["dead_letters"]
     out.print(
         f"refused    {dead['held']:,} letters held, {dead['dropped']:,} dropped at the bound "
         f"({dead['dropped_readings']:,} readings)",
         soft_wrap=True,
     )
+    for alarm in found["alarms"]:
+        out.print(f"ALARM      {alarm}", soft_wrap=True, markup=False)
     if found["workers"]:
         every = (
             "worker",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import date
+from typing import Any, Final
 
+from wattstorm.metering.balance import DayBalance
+from wattstorm.metering.block import Channel
 from wattstorm.metering.checks import ACCEPTED, DOUBLES, REJECTED, Outcome
 
+EPOCH: Final = date(1970, 1, 1).toordinal()
 SHED = "shed"
 """Reason of readings that a producer dropped at the backlog bound, as it was told to."""
 
@@ -83,14 +87,39 @@ class Conservation:
         return {**vars(self), "rejected": dict(self.rejected), "holds": self.holds}
 
 
+def balance_line(balances: Sequence[DayBalance], most: int = 3) -> str:
+    """Whether the curves hold what the counters say they must; the first days where not.
+
+    >>> good, bad = DayBalance(19_700, 0, 3, 3, 70, 70), DayBalance(19_701, 1, 3, 4, 70, 65)
+    >>> balance_line([good])
+    'curves = counters on 1 days'
+    >>> balance_line([good, bad])
+    'curves ≠ counters on 1 of 2 days: 2023-12-10 export +1 readings, -5 Wh in the curves'
+    """
+    wrong = [balance for balance in balances if not balance.holds]
+    if not wrong:
+        return f"curves = counters on {len(balances):,} days"
+    told = [
+        f"{date.fromordinal(EPOCH + balance.day)} {Channel(balance.channel).name.lower()} "
+        f"{-balance.readings_missing:+,} readings, {-balance.wh_missing:+,} Wh in the curves"
+        for balance in wrong[:most]
+    ]
+    more = ["…"] if len(wrong) > most else []
+    return f"curves ≠ counters on {len(wrong):,} of {len(balances):,} days: " + "; ".join(
+        told + more
+    )
+
+
 @dataclass(frozen=True)
 class PartitionLag:
-    """tail: last position of the log; fence: last one in the sums; bytes of the blocks between."""
+    """tail: last position of the log; fence: last one in the sums; bytes of the blocks between;
+    fault: why the partition stands still, "" if it does not."""
 
     partition: int
     tail: int
     fence: int
     waiting_bytes: int
+    fault: str = ""
 
     @property
     def waiting_blocks(self) -> int:

@@ -151,6 +151,10 @@ class Results:
         """Counters of the stream: received, each outcome, batches, blocks and so on."""
         return self._store.audit(self.partitions)
 
+    def utc_days(self) -> list[int]:
+        """UTC days with results, since the epoch, ascending: what `balances` may be asked of."""
+        return self._store.days()
+
     def balances(self, days: Sequence[int] | None = None) -> list[DayBalance]:
         """What the counters of each UTC day and channel say, beside what its curves hold.
 
@@ -168,8 +172,11 @@ class Results:
         """How far each partition's sums are behind its log."""
         heads = self._log.statuses(self.partitions)
         fences = self._store.fences(self.partitions).stamp.tolist()
+        faults = self._store.faults(self.partitions)
         return [
-            PartitionLag(p, head.tail, fence, max(0, head.appended - head.committed))
+            PartitionLag(
+                p, head.tail, fence, max(0, head.appended - head.committed), faults.get(p, "")
+            )
             for p, head, fence in zip(self.partitions, heads, fences, strict=True)
         ]
 

@@ -144,6 +144,15 @@ class ResultStore:
             pipeline.hgetall(partition_keys(self.prefix, p).fence)
         return Seen.of(self.connection.run("read the fences", pipeline.execute))
 
+    def faults(self, partitions: Sequence[int]) -> dict[int, str]:
+        """Partition → why it stands still, of those that do (`PartitionStore.stand_still`)."""
+        pipeline = self.connection.redis.pipeline(transaction=False)
+        for p in partitions:
+            pipeline.hget(partition_keys(self.prefix, p).fence, "fault")
+        found = self.connection.run("read the fences", pipeline.execute)
+        said = zip(partitions, found, strict=True)
+        return {p: why.decode("utf-8", "replace") for p, why in said if why}
+
     def read_partials(self, slots: Sequence[Slot], partitions: Sequence[int]) -> Partials:
         """Sums with their fences; of each partition both are of the same moment, and no fold
         lies between any of them and the rows of closed sums."""
