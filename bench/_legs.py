@@ -94,9 +94,16 @@ class TracedAggregate(AggregateBolt):
         applied = time.perf_counter()
         super().commit(own, fence, entries, commit)
         self.stamps.write(
-            "commit", own.number, fence + 1, entries[-1].position,
-            self.free, self.received, self.fetched, applied, time.perf_counter(),
-        )  # fmt: skip
+            "commit",
+            own.number,
+            fence + 1,
+            entries[-1].position,
+            self.free,
+            self.received,
+            self.fetched,
+            applied,
+            time.perf_counter(),
+        )
 
 
 class TracedCurves(Topology):
@@ -133,9 +140,16 @@ def legs_ms(directory: Path, done: Live) -> npt.NDArray[np.float64]:
         free, received, fetched, applied, committed = commits[key]
         waited = max(0.0, min(free, received) - emitted)
         ends = [
-            appended, asked, emitted, received - waited, received,
-            fetched, applied, committed, seen,
-        ]  # fmt: skip
+            appended,
+            asked,
+            emitted,
+            received - waited,
+            received,
+            fetched,
+            applied,
+            committed,
+            seen,
+        ]
         ends = np.maximum.accumulate(np.minimum(ends, seen))
         rows.append(np.diff(ends, prepend=begun) * 1e3)
     return np.array(rows)

@@ -47,9 +47,13 @@ def flat_out(run: Pipeline, size: int, seconds: float) -> tuple[float, int]:
     """(M readings/s from the first append to the last commit, readings lost)."""
     feed = Feed(run, size)
     producer = Producer(
-        run.log, "bench", run.partitions,
-        backlog_bytes=run.settings.log.backlog_mb << 20, when_full="block", full_timeout_s=60,
-    )  # fmt: skip
+        run.log,
+        "bench",
+        run.partitions,
+        backlog_bytes=run.settings.log.backlog_mb << 20,
+        when_full="block",
+        full_timeout_s=60,
+    )
     for _ in run.partitions:
         producer.send(feed.next())
     producer.flush()

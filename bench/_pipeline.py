@@ -71,12 +71,14 @@ def a_register(directory: Path, meters: int, partition_size: int) -> Register:
     """`meters` over 12 tariffs and 12 regions, 6 kVA each."""
     i = pl.int_range(meters, eager=True, dtype=pl.Int64)
     source = directory / "meters.parquet"
-    pl.DataFrame({
-        "external_id": i + FIRST_ID,
-        "tariff": (i % 12).cast(pl.String),
-        "region": (i // 12 % 12).cast(pl.String),
-        "contracted_power_va": pl.repeat(6000, meters, eager=True, dtype=pl.Int64),
-    }).write_parquet(source)  # fmt: skip
+    pl.DataFrame(
+        {
+            "external_id": i + FIRST_ID,
+            "tariff": (i % 12).cast(pl.String),
+            "region": (i // 12 % 12).cast(pl.String),
+            "contracted_power_va": pl.repeat(6000, meters, eager=True, dtype=pl.Int64),
+        }
+    ).write_parquet(source)
     register = Register.build([source], directory / "register", partition_size=partition_size)
     source.unlink()
     return register

@@ -91,8 +91,10 @@ def shards_agree(engine: str, meters: int = 30_000) -> bool:
     digests = set()
     for count in (1, 2, 7):
         parts = np.array_split(np.arange(meters), count)
-        drawn = {i: Generator(model, engine=engine).curves(parts[i], days) for i in
-                 reversed(range(count))}  # fmt: skip
+        drawn = {
+            i: Generator(model, engine=engine).curves(parts[i], days)
+            for i in reversed(range(count))
+        }
         whole = np.concatenate([drawn[i] for i in range(count)])
         digests.add(hashlib.sha256(whole.tobytes()).hexdigest())
     return len(digests) == 1

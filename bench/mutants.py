@@ -150,10 +150,11 @@ def main() -> int:
             fate = f"killed by {by}" if by else "SURVIVES"
             print(f"{mutant.file}: {mutant.why}: {fate}", file=sys.stderr, flush=True)
     figures = {
-        "mutants": len(chosen), "killed": len(chosen) - len(survivors),
+        "mutants": len(chosen),
+        "killed": len(chosen) - len(survivors),
         "survivors": [f"{m.file}: {m.why}" for m in survivors],
         "seconds": round(time.perf_counter() - start, 1),
-    }  # fmt: skip
+    }
     print(json.dumps(figures) if arguments.json else figures)
     return int(len(survivors) > 0.05 * len(chosen))
 

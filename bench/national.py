@@ -70,8 +70,10 @@ def store(directory: Path, backlog_mb: int) -> Iterator[tuple[Settings, Connecti
     """An empty store in `directory`, the settings, and the store's process."""
     with EmbeddedServer(directory) as server, Connection(server.url) as connection:
         options = {
-            "data.directory": directory, "store.url": server.url, "log.backlog_mb": backlog_mb,
-        }  # fmt: skip
+            "data.directory": directory,
+            "store.url": server.url,
+            "log.backlog_mb": backlog_mb,
+        }
         settings = Settings.load(config=os.devnull, environ={}, options=options)
         yield settings, connection, int(connection.redis.info("server")["process_id"])
 
@@ -128,9 +130,14 @@ def day(shape: str, directory: Path, register: Path, backlog_mb: int) -> Day:
         if not results.conservation().holds:
             print(results.conservation().line())
         return Day(
-            sent, seconds, after.cpu_s - before.cpu_s, peak.bytes, log,
-            after.written - before.written - log, unaccounted + verdict.wrong,
-        )  # fmt: skip
+            sent,
+            seconds,
+            after.cpu_s - before.cpu_s,
+            peak.bytes,
+            log,
+            after.written - before.written - log,
+            unaccounted + verdict.wrong,
+        )
 
 
 def main() -> None:
@@ -161,9 +168,12 @@ def main() -> None:
             ("lost, or not as foretold", it.lost, "readings and values"),
         ]
         figures |= {
-            f"{shape}_s": it.seconds, f"{shape}_cpu_s": it.cpu_s, f"{shape}_idle": it.idle,
-            f"{shape}_log_gb": it.log_bytes / GB, f"{shape}_state_gb": it.state_bytes / GB,
-        }  # fmt: skip
+            f"{shape}_s": it.seconds,
+            f"{shape}_cpu_s": it.cpu_s,
+            f"{shape}_idle": it.idle,
+            f"{shape}_log_gb": it.log_bytes / GB,
+            f"{shape}_state_gb": it.state_bytes / GB,
+        }
     figures["lost"] = sum(it.lost for it in days.values())
     figures["peak_gb"] = max(it.peak for it in days.values()) / GB
     figures["written_gb"] = max(it.log_bytes + it.state_bytes for it in days.values()) / GB

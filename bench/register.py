@@ -46,14 +46,16 @@ def write_sources(folder: Path, rows: int) -> list[Path]:
     for first in range(0, rows, PART_ROWS):
         part = ids[first : first + PART_ROWS]
         n = len(part)
-        frame = pl.DataFrame({
-            "external_id": part,
-            "tariff": rng.integers(0, TARIFFS, n).astype(np.uint8),
-            "region": rng.integers(0, REGIONS, n).astype(np.uint8),
-            "contracted_power_va": rng.integers(1, 13, n).astype(np.int32) * 3000,
-            "producer": rng.random(n) < 0.02,
-            "valid_from": (rng.integers(12_000, 19_000, n)).astype(np.int32),
-        })  # fmt: skip
+        frame = pl.DataFrame(
+            {
+                "external_id": part,
+                "tariff": rng.integers(0, TARIFFS, n).astype(np.uint8),
+                "region": rng.integers(0, REGIONS, n).astype(np.uint8),
+                "contracted_power_va": rng.integers(1, 13, n).astype(np.int32) * 3000,
+                "producer": rng.random(n) < 0.02,
+                "valid_from": (rng.integers(12_000, 19_000, n)).astype(np.int32),
+            }
+        )
         frame = frame.with_columns(
             pl.format("tariff_{}", "tariff").alias("tariff"),
             pl.format("region_{}", "region").alias("region"),

@@ -25,9 +25,25 @@ from models import score_weights as weights
 Floats = npt.NDArray[np.float64]
 GROUPS: Final = ((0, 1, 2, 3, 4, 5, 6), (5, 6, 7, 8, 9), (5, 6, 10, 11, 12))
 SEEDS: Final = (11, 12, 13)
-SHARES: Final = np.array([
-    0.999, 0.95, 0.9, 0.75, 0.5, 0.25, 0.1, 0.05, 0.03, 0.02, 0.01, 0.005, 0.003, 0.002, 0.001,
-])  # fmt: skip
+SHARES: Final = np.array(
+    [
+        0.999,
+        0.95,
+        0.9,
+        0.75,
+        0.5,
+        0.25,
+        0.1,
+        0.05,
+        0.03,
+        0.02,
+        0.01,
+        0.005,
+        0.003,
+        0.002,
+        0.001,
+    ]
+)
 
 
 def fit(x: Floats, bad: npt.NDArray[np.bool_], count: Floats) -> tuple[Floats, Floats]:

@@ -39,8 +39,13 @@ Rows = dict[str, dict[str, float]]
 
 def files_of(data: str) -> list[Path]:
     """The Parquet files asked for, or those of homes that the shared data have."""
-    root = Path(data) if data else next((p for p in (SHARED, Path("/work") / SHARED.relative_to(
-        "..")) if p.is_dir()), SHARED)  # fmt: skip
+    root = (
+        Path(data)
+        if data
+        else next(
+            (p for p in (SHARED, Path("/work") / SHARED.relative_to("..")) if p.is_dir()), SHARED
+        )
+    )
     if root.is_file():
         return [root]
     found = sorted(root.glob("*.parquet"))

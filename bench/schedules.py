@@ -98,9 +98,10 @@ def main() -> int:
         if arguments.first:
             return 1
     figures = {
-        "schedules": last - first, "failures": failed,
+        "schedules": last - first,
+        "failures": failed,
         "seconds": round(time.perf_counter() - start, 1),
-    }  # fmt: skip
+    }
     print(json.dumps(figures) if arguments.json else figures)
     return int(failed > 0)
 

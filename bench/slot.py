@@ -32,9 +32,13 @@ def send(run: Pipeline, meters: int, slot: int) -> int:
     wh = wh_pool(PARTITION)
     total = 0
     producer = Producer(
-        run.log, f"slot-{slot}", run.partitions,
-        backlog_bytes=4 << 30, when_full="block", full_timeout_s=60,
-    )  # fmt: skip
+        run.log,
+        f"slot-{slot}",
+        run.partitions,
+        backlog_bytes=4 << 30,
+        when_full="block",
+        full_timeout_s=60,
+    )
     for at in range(0, PARTITION, BLOCK):
         for partition in run.partitions:
             first = partition * PARTITION

@@ -47,9 +47,13 @@ ROOT = str(Path(__file__).parents[1])
 START_S = 90.0
 MPS, MS = "M readings/s", "ms at 200,000/s"
 ON_STORM = (
-    "storm_50k_mps", "storm_5k_mps", "storm_p50_ms_at_200k", "storm_p99_ms_at_200k",
-    "inline_5k_mps", "single_mps",
-)  # fmt: skip
+    "storm_50k_mps",
+    "storm_5k_mps",
+    "storm_p50_ms_at_200k",
+    "storm_p99_ms_at_200k",
+    "inline_5k_mps",
+    "single_mps",
+)
 SIZES = ((50_000, "50k"), (5_000, "5k"))
 
 

@@ -67,10 +67,11 @@ def stage(register: Path) -> Iterator[tuple[Settings, str, Connection]]:
         settings = Settings.load(
             environ={},
             options={
-                "data.directory": register.parent, "store.url": server.url,
+                "data.directory": register.parent,
+                "store.url": server.url,
                 "log.backlog_mb": 16_384,
             },
-        )  # fmt: skip
+        )
         yield settings, server.url, connection
 
 

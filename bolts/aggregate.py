@@ -77,14 +77,20 @@ class AggregateBolt(MinibatchBolt):
 
     def commit(self, own: Owned, fence: int, entries: list[Entry], commit: BatchAudit) -> None:
         own.store.commit(
-            own.token, fence, entries[-1].position,
+            own.token,
+            fence,
+            entries[-1].position,
             committed_bytes=sum(len(entry.data) for entry in entries),
             highest=own.state.highest,
             partials={key: sums.to_bytes() for key, sums in own.state.changes().items()},
-            audit=commit.total, by_day=commit.by_day, by_producer=commit.by_producer,
-            dead=commit.dead, poisoned=commit.poisoned, chain=entries[-1].chain,
+            audit=commit.total,
+            by_day=commit.by_day,
+            by_producer=commit.by_producer,
+            dead=commit.dead,
+            poisoned=commit.poisoned,
+            chain=entries[-1].chain,
             lows=own.state.lows(),
-        )  # fmt: skip
+        )
 
     def announce(self, own: Owned) -> None:
         self.emit((own.state.number, own.state.position))

@@ -81,14 +81,19 @@ class MinibatchBolt(Taking, CheckedEmits, Bolt):
         self.connection = connected(self.settings, conf["wattstorm.store_url"])
         self.log_store = Log(self.connection, self.settings.store.prefix)
         self.presence = Presence(
-            self.connection, self.settings.store.prefix, conf, self.component_name,
+            self.connection,
+            self.settings.store.prefix,
+            conf,
+            self.component_name,
             task_index(context)[0],
-        )  # fmt: skip
+        )
         self.state_directory = directory / "state"
         self.saver = Saver(
-            self.settings.snapshot, self.register.partitions, self.log_store,
+            self.settings.snapshot,
+            self.register.partitions,
+            self.log_store,
             self.settings.log.backlog_mb,
-        )  # fmt: skip
+        )
         self.owned: dict[int, Owned] = {}
         self.birth_us: int | None = None
         self.down = False
@@ -184,8 +189,10 @@ class MinibatchBolt(Taking, CheckedEmits, Bolt):
             return ""
         self.logger.error(
             "partition %d: block %d failed its bolt %d times and goes to the dead letters",
-            own.number, position, tries,
-        )  # fmt: skip
+            own.number,
+            position,
+            tries,
+        )
         return f"tried {tries} times, each time its bolt failed or died before the commit"
 
     def keep(self, own: Owned) -> None:

@@ -47,9 +47,11 @@ class PublishBolt(CheckedEmits, Bolt):
         self.connection = connected(self.settings, conf["wattstorm.store_url"])
         prefix = self.settings.store.prefix
         self.results = ResultStore(
-            self.connection, prefix, expire_days=self.settings.results.expire_days,
+            self.connection,
+            prefix,
+            expire_days=self.settings.results.expire_days,
             per_day=self.rules.grid.per_day,
-        )  # fmt: skip
+        )
         self.folding = Folding(self.results, self.rules.grid.per_day)
         index, _ = task_index(context)
         self.presence = Presence(self.connection, prefix, conf, self.component_name, index)
@@ -128,14 +130,16 @@ class PublishBolt(CheckedEmits, Bolt):
         for i, label in enumerate(self.scopes.labels()):
             coverage = readings[i] / expected[i] if expected[i] else 1.0
             final = late or coverage >= self.settings.stream.final_coverage
-            row = json.dumps({
-                "wh": int(wh[i]),
-                "readings": int(readings[i]),
-                "expected": int(expected[i]),
-                "coverage": round(float(coverage), 6),
-                "revision": 1 + merged.revision,
-                "status": "final" if final else "provisional",
-            })  # fmt: skip
+            row = json.dumps(
+                {
+                    "wh": int(wh[i]),
+                    "readings": int(readings[i]),
+                    "expected": int(expected[i]),
+                    "coverage": round(float(coverage), 6),
+                    "revision": 1 + merged.revision,
+                    "status": "final" if final else "provisional",
+                }
+            )
             if expected[i] or readings[i]:
                 rows[label] = row
                 all_final &= bool(final)

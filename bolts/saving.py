@@ -139,9 +139,14 @@ class Saver:
         gone = dispensable(own.saved, own.trimmed, self.disk.holds(own.trimmed_at))
         stay = [other for other in own.saved if other not in gone]
         future = self._pool.submit(
-            own.snapshots.save, others, header, mark.nonce, rows=rows, remove=gone,
+            own.snapshots.save,
+            others,
+            header,
+            mark.nonce,
+            rows=rows,
+            remove=gone,
             confirm=lambda: own.store.confirm_snapshot(own.token, mark, stay),
-        )  # fmt: skip
+        )
         self._running = _Running(own, mark, own.tried_at, gone, read, future)
 
     def collect(self, *, wait: bool = False) -> None:

@@ -65,21 +65,29 @@ class Taking:
             usable = []  # nothing leads from them to here
         state.closed = store.lows()
         return Owned(
-            store, fence.token, state, snapshots, usable,
+            store,
+            fence.token,
+            state,
+            snapshots,
+            usable,
             trimmed=self.log_store.status(partition).first - 1,
-            unsaved_bytes=replayed, cautious=fence.takes > 1 or fence.tries > 0,
-        )  # fmt: skip
+            unsaved_bytes=replayed,
+            cautious=fence.takes > 1 or fence.tries > 0,
+        )
 
     def store_of(self, partition: int) -> PartitionStore:
         return PartitionStore(
-            self.connection, self.settings.store.prefix, partition,
+            self.connection,
+            self.settings.store.prefix,
+            partition,
             keep_dead=self.settings.dead_letters.keep,
             keep_dead_bytes=share_of(
-                self.settings.dead_letters.keep_mb, self.register.partitions,
+                self.settings.dead_letters.keep_mb,
+                self.register.partitions,
                 self.connection.info.maxmemory,
             ),
             expire_days=self.settings.results.expire_days,
-        )  # fmt: skip
+        )
 
     def snapshots_of(self, partition: int, lineage: str) -> SnapshotDir:
         return SnapshotDir(self.state_directory, partition, lineage)
@@ -140,8 +148,10 @@ class Taking:
         self.logger.error(
             "partition %d: no snapshot fits and %s; slots up to %d are "
             "closed, their late readings go to the dead letters as state_lost",
-            partition, why, fence.highest,
-        )  # fmt: skip
+            partition,
+            why,
+            fence.highest,
+        )
         state = Partition(partition, self.register, self.rules)
         state.start_after(fence.position, fence.highest)
         return state

@@ -84,9 +84,16 @@ def _count(
     homes = np.tile(np.arange(model.homes, dtype=np.int32), times)
     meters = np.arange(homes.size, dtype=np.int64)
     kernels.count_ranks(
-        _SEED, meters, homes, days_of(model, days), engine == 1, tables_of(model),
-        kernels.scratch_of(model.slots), counts, sums,
-    )  # fmt: skip
+        _SEED,
+        meters,
+        homes,
+        days_of(model, days),
+        engine == 1,
+        tables_of(model),
+        kernels.scratch_of(model.slots),
+        counts,
+        sums,
+    )
     return counts, sums
 
 
@@ -103,9 +110,16 @@ def _factors(model: Model, homes: Homes, engine: int) -> tuple[npt.NDArray[np.fl
     kind = kind_of(days)
     wh = np.empty((meters.size, len(days), model.slots), np.uint16)
     kernels.draw_curves(
-        _SEED, meters, np.argsort(who.homes, kind="stable"), *who, days_of(model, days),
-        engine == 1, tables_of(model), kernels.scratch_of(model.slots), wh,
-    )  # fmt: skip
+        _SEED,
+        meters,
+        np.argsort(who.homes, kind="stable"),
+        *who,
+        days_of(model, days),
+        engine == 1,
+        tables_of(model),
+        kernels.scratch_of(model.slots),
+        wh,
+    )
     for k in (0, 1):
         if (kind == k).any():
             drawn[k] = by_home(wh[:, kind == k].mean(axis=1), who.homes)

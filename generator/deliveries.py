@@ -34,17 +34,30 @@ from wattstorm.metering.watermark import STRAY_SHARE
 
 Ints = npt.NDArray[np.int64]
 _NOT_IN_TIME: Final = [
-    Kind.DEAD, Kind.GAP_DAY, Kind.GAP, Kind.SILENT, Kind.LATE, Kind.TOO_LATE, Kind.SPIKE,
-]  # fmt: skip
+    Kind.DEAD,
+    Kind.GAP_DAY,
+    Kind.GAP,
+    Kind.SILENT,
+    Kind.LATE,
+    Kind.TOO_LATE,
+    Kind.SPIKE,
+]
 _SECOND: Final = {
-    Kind.SILENT: Outcome.NEW, Kind.LATE: Outcome.NEW, Kind.TOO_LATE: Outcome.NEW,
-    Kind.DOUBLED: Outcome.DOUBLE, Kind.CORRECTED: Outcome.CORRECTED,
-    Kind.CONFLICT: Outcome.CONFLICT_WON, Kind.SPIKE: Outcome.TOO_HIGH,
-}  # fmt: skip
+    Kind.SILENT: Outcome.NEW,
+    Kind.LATE: Outcome.NEW,
+    Kind.TOO_LATE: Outcome.NEW,
+    Kind.DOUBLED: Outcome.DOUBLE,
+    Kind.CORRECTED: Outcome.CORRECTED,
+    Kind.CONFLICT: Outcome.CONFLICT_WON,
+    Kind.SPIKE: Outcome.TOO_HIGH,
+}
 """What is delivered beside the curves, and what becomes of it while its day is open."""
 _AGAIN: Final = [
-    Outcome.DOUBLE, Outcome.CORRECTED, Outcome.CONFLICT_WON, Outcome.CONFLICT_LOST,
-]  # fmt: skip
+    Outcome.DOUBLE,
+    Outcome.CORRECTED,
+    Outcome.CONFLICT_WON,
+    Outcome.CONFLICT_LOST,
+]
 """What becomes of a second delivery while the first one is held."""
 
 
@@ -134,9 +147,14 @@ class PartitionDays:
         if not self.faults.any:
             return Plan(wh, slots, none_beside(), no_entries())
         found = events(
-            self.faults, self.town.seed, self.meters, day_number(day), len(slots),
-            len(self._beside_day(index, -1)), self.per_day,
-        )  # fmt: skip
+            self.faults,
+            self.town.seed,
+            self.meters,
+            day_number(day),
+            len(slots),
+            len(self._beside_day(index, -1)),
+            self.per_day,
+        )
         true = wh[found.at, found.place].astype(np.int64)
         other = self._sent_instead(found, true, wh, index, draw)
         first = self._in_time(found, true, other, wh, slots)
@@ -196,15 +214,23 @@ class PartitionDays:
         listed = now | np.isin(found.kind, [Kind.DEAD, Kind.GAP_DAY, Kind.GAP])
         slot = found.place + slots.start
         rows = Beside(
-            slot, slot, self.meters[found.at], sent, np.zeros_like(slot), true, found.kind,
+            slot,
+            slot,
+            self.meters[found.at],
+            sent,
+            np.zeros_like(slot),
+            true,
+            found.kind,
             np.full(len(slot), Outcome.NEW, np.uint8),
-        )  # fmt: skip
+        )
         night = slots[-1] if self.nightly else None
         first = rows.take(now)
-        return pl.concat([
-            entries(first, first.due if night is None else night),
-            entries(rows.take(listed & ~now), None),
-        ])  # fmt: skip
+        return pl.concat(
+            [
+                entries(first, first.due if night is None else night),
+                entries(rows.take(listed & ~now), None),
+            ]
+        )
 
     def _later(self, found: Events, true: Ints, sent: Ints, slots: range) -> Beside:
         """What is sent beside the curves, now or on a later day."""
@@ -219,9 +245,15 @@ class PartitionDays:
         outcome[(kind == Kind.CONFLICT) & (wh < sent)] = Outcome.CONFLICT_LOST
         slot = found.place + slots.start
         return Beside(
-            slot + found.delay, slot, self.meters[found.at], wh,
-            (kind == Kind.CORRECTED).astype(np.int64), true, kind, outcome,
-        ).take(second)  # fmt: skip
+            slot + found.delay,
+            slot,
+            self.meters[found.at],
+            wh,
+            (kind == Kind.CORRECTED).astype(np.int64),
+            true,
+            kind,
+            outcome,
+        ).take(second)
 
     def _marks(self, wh: Wh, slots: range) -> Ints:
         """int64[slots], the partition's watermark when what is due after each slot is sent."""
@@ -289,9 +321,15 @@ class PartitionDays:
         honest = ~np.isin(keys, mine)
         slot, n = keys[honest] >> 32, int(honest.sum())
         rows = Beside(
-            slot, slot, keys[honest] & 0xFFFFFFFF, wh[honest], np.zeros(n, np.int64), wh[honest],
-            np.full(n, Kind.HELD, np.uint8), np.full(n, Outcome.FUTURE, np.uint8),
-        )  # fmt: skip
+            slot,
+            slot,
+            keys[honest] & 0xFFFFFFFF,
+            wh[honest],
+            np.zeros(n, np.int64),
+            wh[honest],
+            np.full(n, Kind.HELD, np.uint8),
+            np.full(n, Outcome.FUTURE, np.uint8),
+        )
         return pl.concat([first, entries(rows, slots[-1] if self.nightly else slot)])
 
 

@@ -50,10 +50,12 @@ def likeness(habits: Habits, wh: npt.NDArray[np.floating]) -> npt.NDArray[np.flo
         low = step[r[:, 1:] < 0.4]
         mean = max(float(x.mean()), 1e-6)
         moves = [
-            (z[:, 1:] * z[:, :-1]).mean(), (z[:, 2:] * z[:, :-2]).mean(),
-            np.median(np.abs(np.diff(r, axis=1))), low.mean() if low.size else 0.0,
+            (z[:, 1:] * z[:, :-1]).mean(),
+            (z[:, 2:] * z[:, :-2]).mean(),
+            np.median(np.abs(np.diff(r, axis=1))),
+            low.mean() if low.size else 0.0,
             z.mean(axis=1).std(),
-        ]  # fmt: skip
+        ]
         scale = np.log1p(np.quantile(x, (0.1, 0.25, 0.5, 0.75, 0.95, 0.99)) / mean)
         columns.append(np.r_[moves, scale, z.mean(axis=0)])
     features = np.array(columns)
@@ -125,9 +127,11 @@ def lenders(
 
 
 def lists(
-    block_list: npt.NDArray[np.int32], marks: npt.NDArray[np.uint8],
-    near: npt.NDArray[np.int32], donors: npt.NDArray[np.int32],
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8], npt.NDArray[np.int32]]:  # fmt: skip
+    block_list: npt.NDArray[np.int32],
+    marks: npt.NDArray[np.uint8],
+    near: npt.NDArray[np.int32],
+    donors: npt.NDArray[np.int32],
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
     """What the kernel searches: (list bounds as `block_list`, marks in their order, block numbers).
 
     A home's list holds its own blocks and those of its lenders, in order of their mean.

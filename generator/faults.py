@@ -117,9 +117,19 @@ _OF_READINGS: Final = ("gap", "late", "too_late", "doubled", "corrected", "confl
 _SINGLE: Final = np.array([Kind[name.upper()] for name in _OF_READINGS], np.uint8)
 RATES: Final = tuple(f.name for f in fields(Faults) if f.name not in ("concentrator", "open_days"))
 TYPICAL: Final = Faults(
-    gap=0.001, gap_day=0.0005, late=0.002, too_late=0.0001, doubled=0.001, corrected=0.001,
-    conflict=0.0002, spike=0.0001, stuck=0.0005, clock=0.001, dead=0.002, silent=0.005,
-)  # fmt: skip
+    gap=0.001,
+    gap_day=0.0005,
+    late=0.002,
+    too_late=0.0001,
+    doubled=0.001,
+    corrected=0.001,
+    conflict=0.0002,
+    spike=0.0001,
+    stuck=0.0005,
+    clock=0.001,
+    dead=0.002,
+    silent=0.005,
+)
 """What `--faults typical` means."""
 
 
@@ -156,14 +166,20 @@ def events(
     kind = np.zeros((len(meters), slots), np.uint8)
     detail = np.zeros(kind.shape, np.int16)
     if faults.any:
-        rates = np.array([
-            faults.dead, faults.gap_day, faults.silent, faults.clock, faults.stuck
-        ])  # fmt: skip
+        rates = np.array([faults.dead, faults.gap_day, faults.silent, faults.clock, faults.stuck])
         limits = np.cumsum(faults.of_readings())
         _draw(
-            _key(seed), meters, day, before, per_day // 24, rates, faults.concentrator, limits,
-            kind, detail,
-        )  # fmt: skip
+            _key(seed),
+            meters,
+            day,
+            before,
+            per_day // 24,
+            rates,
+            faults.concentrator,
+            limits,
+            kind,
+            detail,
+        )
     at, place = np.nonzero(kind)
     chosen, source = kind[at, place], detail[at, place].astype(np.int64)
     bits = np.empty(len(at), np.uint64)

@@ -89,10 +89,15 @@ def learn(homes: Homes, seed: int) -> Habits:
     period, kind = period_of(homes.days, first, years), kind_of(homes.days)
     present = homes.present()
     out = Habits(
-        np.full((count, SEASONS * years), -1, np.int32), np.empty(0), np.empty(0, np.uint8),
-        np.empty(0), np.empty(0), np.full((count, days, slots), np.nan, np.float32),
-        np.full((count, days, states.PARTS), np.nan), np.full((count, days, states.PARTS), np.nan),
-    )  # fmt: skip
+        np.full((count, SEASONS * years), -1, np.int32),
+        np.empty(0),
+        np.empty(0, np.uint8),
+        np.empty(0),
+        np.empty(0),
+        np.full((count, days, slots), np.nan, np.float32),
+        np.full((count, days, states.PARTS), np.nan),
+        np.full((count, days, states.PARTS), np.nan),
+    )
     rows: list[tuple[Floats, Floats, list[float], Floats]] = []
     rng = np.random.default_rng(seed)
     for home in range(count):
@@ -127,9 +132,13 @@ def _groups(period: npt.NDArray[np.int64], periods: int) -> list[list[int]]:
 
 
 def _learn_season(
-    out: Habits, home: int, here: npt.NDArray[np.int64], wh: Floats,
-    kind: npt.NDArray[np.int64], rng: np.random.Generator,
-) -> tuple[Floats, Floats, list[float], Floats] | None:  # fmt: skip
+    out: Habits,
+    home: int,
+    here: npt.NDArray[np.int64],
+    wh: Floats,
+    kind: npt.NDArray[np.int64],
+    rng: np.random.Generator,
+) -> tuple[Floats, Floats, list[float], Floats] | None:
     """A row: (quantiles, targets, off, habit); None if hardly a day is active."""
     off = ranks.off_days(wh)
     if (~off).sum() < _FEW:

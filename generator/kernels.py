@@ -29,8 +29,11 @@ AIM_SPREAD = 1.5
 """A block that fits is seldom as extreme as was aimed at: what is chosen has less variance, by
 block and by day, than what is real. So the aims are spread."""
 WEIGH_ENTRY, WEIGH_MEAN, WEIGH_BASE, WEIGH_END = (
-    np.int32(5), np.int32(3), np.int32(1), np.int32(5),
-)  # fmt: skip
+    np.int32(5),
+    np.int32(3),
+    np.int32(1),
+    np.int32(5),
+)
 """What a unit of rank counts when a block is chosen: its entry, halves' means, base, and end."""
 WEIGH_PERIOD, WEIGH_SEASON = np.int32(60), np.int32(120)
 """What a block of another period, and of another season, counts against it."""
@@ -81,9 +84,12 @@ class Scratch(NamedTuple):
 
 def scratch_of(slots: int) -> Scratch:
     return Scratch(
-        np.empty(PARTS), np.empty(PARTS), np.empty(CANDIDATES, np.int32),
-        np.empty(slots, np.uint32), np.empty(KNOT_START.size),
-    )  # fmt: skip
+        np.empty(PARTS),
+        np.empty(PARTS),
+        np.empty(CANDIDATES, np.int32),
+        np.empty(slots, np.uint32),
+        np.empty(KNOT_START.size),
+    )
 
 
 class Days(NamedTuple):
@@ -176,11 +182,19 @@ def _block_day(key, day, home, kind, period, start, end, target, tables, cost, r
     jitter = np.uint64(0)
     for b in range(count):
         place = _choose(
-            draw(key, day, PICK + b), tables.bounds[home, kind, b, 0],
-            tables.bounds[home, kind, b, 1], np.int32(target[2 * b]), np.int32(target[2 * b + 1]),
-            np.int32(target[PARTS - 1]), now, tables.scale[min(np.int64(end), 255)], period,
-            WEIGH_END if b == count - 1 else np.int32(0), tables.marks, cost,
-        )  # fmt: skip
+            draw(key, day, PICK + b),
+            tables.bounds[home, kind, b, 0],
+            tables.bounds[home, kind, b, 1],
+            np.int32(target[2 * b]),
+            np.int32(target[2 * b + 1]),
+            np.int32(target[PARTS - 1]),
+            now,
+            tables.scale[min(np.int64(end), 255)],
+            period,
+            WEIGH_END if b == count - 1 else np.int32(0),
+            tables.marks,
+            cost,
+        )
         block = tables.blocks[tables.number[place]]
         for i in range(length):
             if slot & 7 == 0:
@@ -219,8 +233,20 @@ def _chain_day(key, day, home, row, kind, start, target, tables, rank):  # type:
 
 @hot
 def draw_ranks(  # type: ignore[no-untyped-def]
-    key, day, home, row, kind, period, before, driver, after, chain, tables, scratch, rank,
-):  # fmt: skip
+    key,
+    day,
+    home,
+    row,
+    kind,
+    period,
+    before,
+    driver,
+    after,
+    chain,
+    tables,
+    scratch,
+    rank,
+):
     """Ranks (uint32[slots], below 65536) of a meter's day; False if the day is off."""
     z, target, cost = scratch
     share = tables.off[row, 0]
@@ -252,8 +278,20 @@ def _value(wh, rank):  # type: ignore[no-untyped-def]
 
 @hot
 def draw_curves(  # type: ignore[no-untyped-def]
-    seed, meters, order, homes, partners, weights, scales, years, days, chain, tables, scratch, out,
-):  # fmt: skip
+    seed,
+    meters,
+    order,
+    homes,
+    partners,
+    weights,
+    scales,
+    years,
+    days,
+    chain,
+    tables,
+    scratch,
+    out,
+):
     """Wh of meters' days into out, uint16[meters, days, slots].
 
     meters: int64[n]; order: int64[n], in which they are drawn (by home, so that
@@ -277,9 +315,20 @@ def draw_curves(  # type: ignore[no-untyped-def]
             kind = days.kinds[d]
             curve = out[i, d]
             if not draw_ranks(
-                key, days.numbers[d], home, row, kind, period, days.drivers[d, 0],
-                days.drivers[d, 1], days.drivers[d, 2], chain, tables, scratch[:3], rank,
-            ):  # fmt: skip
+                key,
+                days.numbers[d],
+                home,
+                row,
+                kind,
+                period,
+                days.drivers[d, 0],
+                days.drivers[d, 1],
+                days.drivers[d, 2],
+                chain,
+                tables,
+                scratch[:3],
+                rank,
+            ):
                 curve[:] = np.uint16(min(tables.off[row, 1] * scale + 0.5, 65535.0))
                 continue
             factor = tables.factors[engine, kind]
@@ -302,9 +351,20 @@ def count_ranks(seed, meters, homes, days, chain, tables, scratch, counts, sums)
             row = np.int64(tables.rows_of[home, days.periods[d]])
             kind, driver = days.kinds[d], days.drivers[d]
             if draw_ranks(
-                key, days.numbers[d], home, row, kind, days.periods[d],
-                driver[0], driver[1], driver[2], chain, tables, scratch[:3], rank,
-            ):  # fmt: skip
+                key,
+                days.numbers[d],
+                home,
+                row,
+                kind,
+                days.periods[d],
+                driver[0],
+                driver[1],
+                driver[2],
+                chain,
+                tables,
+                scratch[:3],
+                rank,
+            ):
                 for s in range(slots):
                     r = rank[s]
                     counts[row, r >> FINE_SHIFT] += 1

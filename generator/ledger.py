@@ -40,14 +40,22 @@ from wattstorm.private_files import make_private, open_private
 if TYPE_CHECKING:
     from generator.deliveries import Beside
 
-SCHEMA: Final = pl.Schema({
-    "meter": pl.UInt32, "slot": pl.Int32, "kind": pl.String, "true_wh": pl.Int32,
-    "sent_wh": pl.Int32, "version": pl.UInt16, "delivered": pl.Int32, "outcome": pl.String,
-})  # fmt: skip
+SCHEMA: Final = pl.Schema(
+    {
+        "meter": pl.UInt32,
+        "slot": pl.Int32,
+        "kind": pl.String,
+        "true_wh": pl.Int32,
+        "sent_wh": pl.Int32,
+        "version": pl.UInt16,
+        "delivered": pl.Int32,
+        "outcome": pl.String,
+    }
+)
 _KINDS: Final = np.array([kind.name.lower() for kind in Kind])
-_OUTCOMES: Final = np.array([
-    Outcome(code).name.lower() if code in set(Outcome) else "" for code in range(max(Outcome) + 1)
-])  # fmt: skip
+_OUTCOMES: Final = np.array(
+    [Outcome(code).name.lower() if code in set(Outcome) else "" for code in range(max(Outcome) + 1)]
+)
 _CHUNK: Final = 1 << 16
 
 
@@ -66,13 +74,18 @@ def entries(rows: Beside, delivered: npt.NDArray[np.int64] | int | None) -> pl.D
     elif sent:
         when = np.full(n, delivered)
     columns = {
-        "meter": rows.meter, "slot": rows.slot, "kind": _KINDS[rows.kind], "true_wh": rows.true,
-        "sent_wh": rows.wh if sent else nothing, "version": rows.version, "delivered": when,
+        "meter": rows.meter,
+        "slot": rows.slot,
+        "kind": _KINDS[rows.kind],
+        "true_wh": rows.true,
+        "sent_wh": rows.wh if sent else nothing,
+        "version": rows.version,
+        "delivered": when,
         "outcome": _OUTCOMES[rows.outcome] if sent else nothing,
-    }  # fmt: skip
-    return pl.DataFrame({
-        name: pl.Series(name, values).cast(SCHEMA[name]) for name, values in columns.items()
-    })  # fmt: skip
+    }
+    return pl.DataFrame(
+        {name: pl.Series(name, values).cast(SCHEMA[name]) for name, values in columns.items()}
+    )
 
 
 def write(ledger: pl.DataFrame, directory: Path, day: date, partition: int) -> None:
@@ -133,8 +146,11 @@ def truth(
         slots = town.calendar.day_slots(day)
         for at in range(0, count, _CHUNK):
             part = np.arange(at, min(at + _CHUNK, count))
-            _add(wh[slots.start - first : slots.stop - first], town.local_day(part, day),
-                 classes[part])  # fmt: skip
+            _add(
+                wh[slots.start - first : slots.stop - first],
+                town.local_day(part, day),
+                classes[part],
+            )
     faulty = ledger.unique(["meter", "slot"]).select("meter", "slot", "true_wh")
     taken = ledger.filter(pl.col("outcome").is_in([o.name.lower() for o in ACCEPTED]))
     held = taken.sort("version", "sent_wh").group_by("meter", "slot").agg(pl.col("sent_wh").last())

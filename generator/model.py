@@ -199,9 +199,10 @@ def _check(model: Model, directory: Path) -> None:
         if array.size and (array.min() < 0 or array.max() >= below):
             wrong.append(name)
     wrong += [
-        n for n in _names() if getattr(model, n).dtype.kind == "f"
-        and not np.isfinite(getattr(model, n)).all()
-    ]  # fmt: skip
+        n
+        for n in _names()
+        if getattr(model, n).dtype.kind == "f" and not np.isfinite(getattr(model, n)).all()
+    ]
     if wrong:
         raise ArtefactError(
             f"{directory}: {', '.join(sorted(set(wrong)))} cannot be", "fit the model again"

@@ -64,11 +64,16 @@ def frames(
             for at in range(0, len(numbers), READINGS):
                 part = named[at : at + READINGS].astype(np.int64)
                 stamps = pl.Series(np.repeat(starts, len(part)), dtype=STAMP)
-                yield pl.DataFrame({
-                    "meter": np.tile(part, len(some)), "ts_utc": stamps,
-                    "wh": wh[first : first + len(some), at : at + len(part)].reshape(-1)
-                    .astype(np.int64),
-                }, schema=SCHEMA)  # fmt: skip
+                yield pl.DataFrame(
+                    {
+                        "meter": np.tile(part, len(some)),
+                        "ts_utc": stamps,
+                        "wh": wh[first : first + len(some), at : at + len(part)]
+                        .reshape(-1)
+                        .astype(np.int64),
+                    },
+                    schema=SCHEMA,
+                )
 
 
 def write_parquet(

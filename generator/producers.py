@@ -44,10 +44,22 @@ def name_of(job: Job, register: Register) -> str:
     """14 characters that follow from all that decides what is sent, and in which blocks."""
     town = job.town
     said = (
-        town.seed, town.time_zone, town.engine, str(town.generator.model.card.get("sha256")),
-        town.driver, town.layers, job.days[0], job.days[-1], job.faults, job.shape, job.block,
-        job.power_margin, register.count, register.partition_size, register.version,
-    )  # fmt: skip
+        town.seed,
+        town.time_zone,
+        town.engine,
+        str(town.generator.model.card.get("sha256")),
+        town.driver,
+        town.layers,
+        job.days[0],
+        job.days[-1],
+        job.faults,
+        job.shape,
+        job.block,
+        job.power_margin,
+        register.count,
+        register.partition_size,
+        register.version,
+    )
     return f"gen-{hashlib.sha256(repr(said).encode()).hexdigest()[:10]}"
 
 
@@ -151,12 +163,16 @@ def _one(
     settings, register = sending.settings, Register.open(sending.register)
     with connected(settings, sending.url) as connection:
         producer = Producer(
-            Log(connection, settings.store.prefix), name, partitions,
-            backlog_bytes=settings.log.backlog_mb << 20, of=register.partitions,
+            Log(connection, settings.store.prefix),
+            name,
+            partitions,
+            backlog_bytes=settings.log.backlog_mb << 20,
+            of=register.partitions,
             hold_bytes=max(1, (settings.log.backlog_mb << 20) // sending.producers),
-            when_full=settings.log.when_full, full_timeout_s=settings.log.full_timeout_s,
+            when_full=settings.log.when_full,
+            full_timeout_s=settings.log.full_timeout_s,
             should_stop=should_stop,
-        )  # fmt: skip
+        )
         with producer:
             return publish(job, register, producer, done=done, should_stop=should_stop)
 

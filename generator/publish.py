@@ -108,9 +108,15 @@ class Lane:
         self.chunk = max(1, most // width) if job.shape == NIGHTLY else most
         power = register.columns(first, stop, day_number(job.days[0])).power_va
         self.source = PartitionDays(
-            job.town, job.faults, range(first, stop), job.days, power_va=power,
-            margin=job.power_margin, nightly=job.shape == NIGHTLY, chunk=self.chunk,
-        )  # fmt: skip
+            job.town,
+            job.faults,
+            range(first, stop),
+            job.days,
+            power_va=power,
+            margin=job.power_margin,
+            nightly=job.shape == NIGHTLY,
+            chunk=self.chunk,
+        )
         self.meters = self.source.meters.astype(np.uint32)
         self.begin = self._resume() if known else 0
 
@@ -177,9 +183,12 @@ class Lane:
             if self.job.faults.any and (wh == plan.absent).all():
                 continue
             yield blocks.curves(
-                self.partition, self.meters[at : at + self.chunk], plan.slots.start, wh,
+                self.partition,
+                self.meters[at : at + self.chunk],
+                plan.slots.start,
+                wh,
                 slot_minutes=self.source.town.calendar.grid.minutes,
-            )  # fmt: skip
+            )
         yield from self._beside(plan, slice(None))
 
     def _beside(self, plan: Plan, part: slice) -> Iterator[blocks.Block]:
@@ -196,9 +205,13 @@ class Lane:
         version: npt.ArrayLike = 0,
     ) -> blocks.Block:
         return blocks.readings(
-            self.partition, meter, slot, wh, version=version,
+            self.partition,
+            meter,
+            slot,
+            wh,
+            version=version,
             slot_minutes=self.source.town.calendar.grid.minutes,
-        )  # fmt: skip
+        )
 
 
 def _present(block: blocks.Block) -> int:

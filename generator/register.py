@@ -43,18 +43,29 @@ TARIFFS: Final = tuple(
     if kva >= least
 )
 REGIONS: Final = {  # INSEE code → name, thousands of inhabitants
-    11: ("ile_de_france", 12_320), 24: ("centre_val_de_loire", 2_570),
-    27: ("bourgogne_franche_comte", 2_800), 28: ("normandie", 3_330),
-    32: ("hauts_de_france", 6_000), 44: ("grand_est", 5_560),
-    52: ("pays_de_la_loire", 3_870), 53: ("bretagne", 3_400),
-    75: ("nouvelle_aquitaine", 6_080), 76: ("occitanie", 6_050),
-    84: ("auvergne_rhone_alpes", 8_160), 93: ("provence_alpes_cote_d_azur", 5_160),
+    11: ("ile_de_france", 12_320),
+    24: ("centre_val_de_loire", 2_570),
+    27: ("bourgogne_franche_comte", 2_800),
+    28: ("normandie", 3_330),
+    32: ("hauts_de_france", 6_000),
+    44: ("grand_est", 5_560),
+    52: ("pays_de_la_loire", 3_870),
+    53: ("bretagne", 3_400),
+    75: ("nouvelle_aquitaine", 6_080),
+    76: ("occitanie", 6_050),
+    84: ("auvergne_rhone_alpes", 8_160),
+    93: ("provence_alpes_cote_d_azur", 5_160),
     94: ("corse", 350),
-}  # fmt: skip
-SCHEMA: Final = pl.Schema({
-    "external_id": pl.Int64, "tariff": pl.String, "region": pl.String,
-    "contracted_power_va": pl.Int64, "producer": pl.Boolean,
-})  # fmt: skip
+}
+SCHEMA: Final = pl.Schema(
+    {
+        "external_id": pl.Int64,
+        "tariff": pl.String,
+        "region": pl.String,
+        "contracted_power_va": pl.Int64,
+        "producer": pl.Boolean,
+    }
+)
 CHUNK: Final = 1 << 18
 _STEP: Final = 7_432_109_873  # coprime to SERIALS: meter × _STEP modulo SERIALS is a permutation
 _LEAST_KVA: Final = np.array([3, 6, 9, 6])
@@ -98,17 +109,20 @@ def rows(town: Town, meters: Meters, shares: Shares | None = None) -> pl.DataFra
             "fit the model on homes",
         )
     power = STEPS_KVA[step]
-    names = np.array(
-        [[f"{o}_{k}" for k in (3, 6, 9, 12)] for o in OPTIONS], dtype=object
-    )[option, np.minimum(power, 12) // 3 - 1]  # fmt: skip
+    names = np.array([[f"{o}_{k}" for k in (3, 6, 9, 12)] for o in OPTIONS], dtype=object)[
+        option, np.minimum(power, 12) // 3 - 1
+    ]
     regions = np.array([name for name, _ in REGIONS.values()], dtype=object)
-    return pl.DataFrame({
-        "external_id": external_ids(town.seed, meters),
-        "tariff": names.astype(str),
-        "region": regions[np.searchsorted(list(REGIONS), codes)].astype(str),
-        "contracted_power_va": power.astype(np.int64) * 1000,
-        "producer": (town.flags(meters) & Layer.SOLAR) != 0,
-    }, schema=SCHEMA)  # fmt: skip
+    return pl.DataFrame(
+        {
+            "external_id": external_ids(town.seed, meters),
+            "tariff": names.astype(str),
+            "region": regions[np.searchsorted(list(REGIONS), codes)].astype(str),
+            "contracted_power_va": power.astype(np.int64) * 1000,
+            "producer": (town.flags(meters) & Layer.SOLAR) != 0,
+        },
+        schema=SCHEMA,
+    )
 
 
 def write_register(

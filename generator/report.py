@@ -93,8 +93,9 @@ def lines(names: Sequence[str], curves: Sequence[npt.ArrayLike]) -> str:
     for i, v in enumerate(values):
         points = " ".join(
             f"{10 + (s + 0.5) / v.size * 660:.1f},{200 - w / top * 185:.1f}"
-            for s, w in enumerate(v) if np.isfinite(w)
-        )  # fmt: skip
+            for s, w in enumerate(v)
+            if np.isfinite(w)
+        )
         out.append(
             f'<polyline fill="none" stroke="{_colour(i)}" stroke-width="1.4" points="{points}"/>'
         )

@@ -126,6 +126,13 @@ class Generator:
         who = self.people(meters)
         order = np.argsort(who.homes, kind="stable")
         kernels.draw_curves(
-            self.seed, meters, order, *who, days, self.engine == "chain", self._tables,
-            kernels.scratch_of(out.shape[2]), out,
-        )  # fmt: skip
+            self.seed,
+            meters,
+            order,
+            *who,
+            days,
+            self.engine == "chain",
+            self._tables,
+            kernels.scratch_of(out.shape[2]),
+            out,
+        )

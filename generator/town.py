@@ -54,9 +54,13 @@ class Town:
     def generator(self) -> Generator:
         model = shipped() if self.model is None else Model.load(self.model)
         return Generator(
-            model, seed=self.seed, time_zone=self.time_zone, engine=self.engine,
-            driver=self.driver, threads=self.threads,
-        )  # fmt: skip
+            model,
+            seed=self.seed,
+            time_zone=self.time_zone,
+            engine=self.engine,
+            driver=self.driver,
+            threads=self.threads,
+        )
 
     def __getstate__(self) -> dict[str, object]:
         return {k: v for k, v in self.__dict__.items() if k != "generator"}

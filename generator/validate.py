@@ -206,8 +206,9 @@ def mean_curve(homes: Homes, *, curves: int = 1_000_000, seed: int = 5) -> dict[
         found = week @ np.array([by_home(wh[:, kind == k].mean(axis=1), who) for k in (0, 1)])
         gap = 100 * np.abs(found / wanted - 1)
         out[engine] = {
-            "mean_1m_worst_pct": float(gap.max()), "mean_1m_average_pct": float(gap.mean()),
-        }  # fmt: skip
+            "mean_1m_worst_pct": float(gap.max()),
+            "mean_1m_average_pct": float(gap.mean()),
+        }
     return out
 
 

@@ -122,19 +122,28 @@ def close(states: States, segments: Segments) -> Scores:
     """`score`, then `learn`, at once: the same scores and states in two thirds of the time."""
     scores = _empty(states)
     score_kernels.close_days(
-        states, segments.number, segments.columns, segments.full, scratch(), (WEIGHTS, BIAS),
+        states,
+        segments.number,
+        segments.columns,
+        segments.full,
+        scratch(),
+        (WEIGHTS, BIAS),
         *_columns(scores),
-    )  # fmt: skip
+    )
     return scores
 
 
 def _empty(states: States) -> Scores:
     n = len(states)
     return Scores(
-        np.empty(n), np.empty(n), np.full((n, 3), np.nan), np.zeros((n, POSITIONS)),
-        np.full((n, FEATURES), np.nan), (states[:, DAYS] & MAX_DAYS) < MIN_DAYS,
+        np.empty(n),
+        np.empty(n),
+        np.full((n, 3), np.nan),
+        np.zeros((n, POSITIONS)),
+        np.full((n, FEATURES), np.nan),
+        (states[:, DAYS] & MAX_DAYS) < MIN_DAYS,
         np.zeros(n, np.uint8),
-    )  # fmt: skip
+    )
 
 
 def _columns(scores: Scores) -> Any:
@@ -157,9 +166,15 @@ def scratch() -> Any:
     """Memory that the kernels work in."""
     p, k = POSITIONS, SYMBOLS
     inner = (
-        np.zeros(p), np.zeros(p), np.zeros((p, k), np.int64), np.zeros(p, np.int64),
-        np.zeros(p, np.int64), np.zeros(5), np.zeros((2, p)), np.zeros(STATE_BYTES),
-    )  # fmt: skip
+        np.zeros(p),
+        np.zeros(p),
+        np.zeros((p, k), np.int64),
+        np.zeros(p, np.int64),
+        np.zeros(p, np.int64),
+        np.zeros(5),
+        np.zeros((2, p)),
+        np.zeros(STATE_BYTES),
+    )
     return inner, np.zeros(p, np.bool_), np.zeros(p)
 
 

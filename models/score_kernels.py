@@ -272,9 +272,7 @@ def _score(state, m, day, full, scratch, fitted, raw, parts, weigh, feature, rul
 def score_days(state, day, full, scratch, fitted, out, raw, parts, weigh, feature, rules):  # type: ignore[no-untyped-def]
     """Scores out[n], parts[n, 3], weigh[n, 8], feature[n, FEATURES], rules[n]; state stays."""
     for m in range(len(out)):
-        out[m] = _score(
-            state, m, day, full, scratch, fitted, raw, parts, weigh, feature, rules
-        )[0]  # fmt: skip
+        out[m] = _score(state, m, day, full, scratch, fitted, raw, parts, weigh, feature, rules)[0]
 
 
 @hot
@@ -284,7 +282,7 @@ def close_days(state, number, day, full, scratch, fitted, out, raw, parts, weigh
     for m in range(len(out)):
         out[m], n, lives = _score(
             state, m, day, full, scratch, fitted, raw, parts, weigh, feature, rules
-        )  # fmt: skip
+        )
         _learn(state, m, day, full, n, lives, raw[m] == raw[m], raw[m], scratch)
 
 

@@ -67,13 +67,15 @@ class _Day:
         with np.errstate(divide="ignore"):
             energy = np.log(self.load.sum(axis=1) / P + 1.0) - self.scale
         least = np.maximum(self.low.min(axis=1), 0)
-        return np.column_stack([
-            np.where(self.n == P, energy, np.nan),
-            self.mean_of(self.u - self.mean),
-            np.log(least / size + st.OFFSET) - base[:, 2],
-            np.log(np.maximum(width.max(axis=1), 0) / size + st.OFFSET) - base[:, 4],
-            np.log(self.mean_of(width) / size + st.OFFSET) - base[:, 6],
-        ])  # fmt: skip
+        return np.column_stack(
+            [
+                np.where(self.n == P, energy, np.nan),
+                self.mean_of(self.u - self.mean),
+                np.log(least / size + st.OFFSET) - base[:, 2],
+                np.log(np.maximum(width.max(axis=1), 0) / size + st.OFFSET) - base[:, 4],
+                np.log(self.mean_of(width) / size + st.OFFSET) - base[:, 6],
+            ]
+        )
 
 
 _PLACE = [0, 1, 3, 5, 7]
@@ -99,14 +101,17 @@ def _features(day: _Day) -> tuple[Array, Array, Array]:
     before = (centre[:, None] + spread[:, None] * past * 0.42 - day.mean).mean(axis=1)
     gap = np.where(np.isnan(level), level[:, 1:2], level) - sw.TIE * before[:, None]
     v = st.VARIANCES[day.known["level"][:, _PLACE]]
-    x = np.column_stack([
-        _student(gap * gap / (v * (1 - sw.TIE**2) + sw.LEVEL_FLOOR)),
-        day.mean_of(surprise), day.mean_of(np.log(1 + 0.25 * z2)),
-        *_moved(day, symbol, ease),
-        _student(np.maximum(np.where(day.seen, above, 0.0).max(axis=1), 0.0) ** 2),
-        _student(np.maximum(s.max(axis=1), 0.0) ** 2),
-        _student(ranked[:, -1]) + 0.5 * _student(ranked[:, -2]),
-    ])  # fmt: skip
+    x = np.column_stack(
+        [
+            _student(gap * gap / (v * (1 - sw.TIE**2) + sw.LEVEL_FLOOR)),
+            day.mean_of(surprise),
+            day.mean_of(np.log(1 + 0.25 * z2)),
+            *_moved(day, symbol, ease),
+            _student(np.maximum(np.where(day.seen, above, 0.0).max(axis=1), 0.0) ** 2),
+            _student(np.maximum(s.max(axis=1), 0.0) ** 2),
+            _student(ranked[:, -1]) + 0.5 * _student(ranked[:, -2]),
+        ]
+    )
     return x, np.where(day.seen, surprise + 0.25 * z2 / (1 + 0.05 * z2), 0.0), level
 
 
@@ -141,9 +146,19 @@ def _rules(day: _Day, wider: Array, surprise: Array) -> Array:
     return np.where(told, bits, 0).astype(np.uint8)
 
 
-def score_days(state: Array, segments: Any, full: Array, scratch: Any, fitted: Any, out: Array,
-               raw: Array, parts: Array, weigh: Array, feature: Array,
-               rules: Array) -> None:  # fmt: skip
+def score_days(
+    state: Array,
+    segments: Any,
+    full: Array,
+    scratch: Any,
+    fitted: Any,
+    out: Array,
+    raw: Array,
+    parts: Array,
+    weigh: Array,
+    feature: Array,
+    rules: Array,
+) -> None:
     day = _Day(state, segments, full)
     known = (day.n >= 1) & ~day.first
     x, heavy, level = _features(day)

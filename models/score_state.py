@@ -22,16 +22,18 @@ import numpy.typing as npt
 
 POSITIONS: Final = 8
 SYMBOLS: Final = 8
-STATE: Final = np.dtype([
-    ("histogram", np.uint8, (POSITIONS, SYMBOLS // 2)),
-    ("mean", np.uint8, POSITIONS),
-    ("var", np.uint8, POSITIONS),
-    ("scale", "<u2"),
-    ("level", np.uint8, 8),
-    ("own", np.uint8, 2),
-    ("days", np.uint8),
-    ("word", np.uint8, 3),
-])  # fmt: skip
+STATE: Final = np.dtype(
+    [
+        ("histogram", np.uint8, (POSITIONS, SYMBOLS // 2)),
+        ("mean", np.uint8, POSITIONS),
+        ("var", np.uint8, POSITIONS),
+        ("scale", "<u2"),
+        ("level", np.uint8, 8),
+        ("own", np.uint8, 2),
+        ("days", np.uint8),
+        ("word", np.uint8, 3),
+    ]
+)
 STATE_BYTES: Final = STATE.itemsize
 MEAN, VAR, SCALE, LEVEL, OWN, DAYS, WORD = 32, 40, 48, 50, 58, 60, 61
 """Where each begins in the 64 bytes."""

@@ -96,9 +96,10 @@ class ReadingsSpout(CheckedEmits, Spout):
         if now < self._poll_at:
             return
         ready = [
-            p for p, plan in self._plans.items()
+            p
+            for p, plan in self._plans.items()
             if len(plan.pending) < self._pending and now >= plan.retry_at
-        ]  # fmt: skip
+        ]
         try:
             self._presence.tell()
             if now >= self._check_at:
@@ -138,8 +139,10 @@ class ReadingsSpout(CheckedEmits, Spout):
                 if now - plan.heard_at > plan.patience:
                     self.logger.warning(
                         "partition %d: nothing heard of %d batches for %.0f s, planned again",
-                        partition, len(plan.pending), now - plan.heard_at,
-                    )  # fmt: skip
+                        partition,
+                        len(plan.pending),
+                        now - plan.heard_at,
+                    )
                     plan.patience = min(2 * plan.patience, PATIENCE_S[1])
                     plan.restart()
             elif plan.next is not None and fences[partition] < plan.next - 1:

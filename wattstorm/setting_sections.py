@@ -127,9 +127,11 @@ class DeadLetters:
         10_000, "refused blocks and readings kept in one partition", low=0, high=10_000_000
     )
     keep_mb: int = setting(
-        256, "what refused blocks and readings may take, in MB, over all partitions", low=1,
+        256,
+        "what refused blocks and readings may take, in MB, over all partitions",
+        low=1,
         high=1_048_576,
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,9 +32,14 @@ def upload(host: str, port: int, archive: Path) -> str:
     anybody = storm.AccessControl(type=storm.AccessControlType.OTHER, access=EVERYTHING)
     meta = storm.SettableBlobMeta(acl=[anybody], replication_factor=1)
     with client_context(
-        storm.Nimbus, host=host, port=port, connect_timeout=10_000, socket_timeout=30_000,
-        proto_factory=TBinaryProtocolFactory(), trans_factory=TFramedTransportFactory(),
-    ) as nimbus:  # fmt: skip
+        storm.Nimbus,
+        host=host,
+        port=port,
+        connect_timeout=10_000,
+        socket_timeout=30_000,
+        proto_factory=TBinaryProtocolFactory(),
+        trans_factory=TFramedTransportFactory(),
+    ) as nimbus:
         try:
             session = nimbus.beginCreateBlob(key, meta)
         except storm.KeyAlreadyExistsException:

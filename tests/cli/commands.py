@@ -25,9 +25,14 @@ class Wattstorm:
     def __call__(self, *arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
         """The command, ended; its exit code must be `code`."""
         done = subprocess.run(
-            self.command(*arguments), env=self.environment(), cwd=self.directory,
-            capture_output=True, text=True, timeout=240, check=False,
-        )  # fmt: skip
+            self.command(*arguments),
+            env=self.environment(),
+            cwd=self.directory,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
         assert done.returncode == code, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
@@ -36,9 +41,13 @@ class Wattstorm:
 
     def start(self, *arguments: object) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            self.command(*arguments), env=self.environment(), cwd=self.directory,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            self.command(*arguments),
+            env=self.environment(),
+            cwd=self.directory,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     def command(self, *arguments: object) -> list[str]:
         data = ["--data", str(self.directory / "data")]

@@ -23,8 +23,19 @@ from wattstorm.store.keys import day_keys
 
 
 def test_help_shows_examples_before_options(wattstorm: Wattstorm) -> None:
-    names = ("demo", "ingest", "run", "status", "dead", "doctor", "register build",
-             "register show", "results national", "results tariff", "config show")  # fmt: skip
+    names = (
+        "demo",
+        "ingest",
+        "run",
+        "status",
+        "dead",
+        "doctor",
+        "register build",
+        "register show",
+        "results national",
+        "results tariff",
+        "config show",
+    )
     for name in names:
         text = wattstorm(*name.split(), "--help").stdout
         assert 0 < text.index(f"  wattstorm {name}") < text.index("Options:"), name
@@ -120,9 +131,10 @@ def test_ids_and_readings_are_private_in_a_directory_that_is_open(wattstorm: Wat
     kinds = {path.suffix for path in data.rglob("*") if path.is_file()}
     assert {".snap", ".npy", ".json"} <= kinds
     shown = [
-        str(path.relative_to(data)) for path in data.rglob("*")
+        str(path.relative_to(data))
+        for path in data.rglob("*")
         if path.stat().st_mode & 0o077 and not path.is_relative_to(data / "store")
-    ]  # fmt: skip
+    ]
     assert shown == []
     next(data.glob("register/*/ids.npy")).chmod(0o644)
     directory = {f["check"]: f for f in wattstorm.json("doctor")}["data directory"]

@@ -56,9 +56,20 @@ def test_the_stream_and_the_file_of_a_town_are_the_same_readings(town: Wattstorm
 
 def test_faults_are_in_the_ledger_and_in_the_account(town: Wattstorm) -> None:
     said = town.json(
-        "generate", "stream", "--seed", 3, *DAYS, "--faults", "typical", "--fault", "spike=0.02",
-        "--fault", "doubled=0.03", "--shape", "nightly",
-    )  # fmt: skip
+        "generate",
+        "stream",
+        "--seed",
+        3,
+        *DAYS,
+        "--faults",
+        "typical",
+        "--fault",
+        "spike=0.02",
+        "--fault",
+        "doubled=0.03",
+        "--shape",
+        "nightly",
+    )
     ledger = pl.read_parquet(Path(said["ledger"]) / "*.parquet")
     town("run", "--drain", "--workers", 1)
     account = town.json("status")["conservation"]

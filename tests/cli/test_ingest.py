@@ -55,8 +55,11 @@ def test_bad_rows_of_a_csv_are_set_aside_with_reason_file_and_row(ready: Wattsto
     assert account["accepted"] == 2
     assert account["doubles"] == 1
     assert account["rejected"] == {
-        "unknown_meter": 1, "off_grid": 1, "too_high": 1, "unreadable": 4,
-    }  # fmt: skip
+        "unknown_meter": 1,
+        "off_grid": 1,
+        "too_high": 1,
+        "unreadable": 4,
+    }
     letters = {letter["where"]: letter for letter in ready.json("dead")["letters"]}
     off_grid = letters[f"{file}:4"]
     assert off_grid["reason"] == "off_grid"
@@ -104,9 +107,10 @@ def test_a_parquet_out_of_order_gives_the_same_curve_as_in_order(
     ready: Wattstorm, sampled: Wattstorm
 ) -> None:
     week = pl.read_parquet(READINGS).filter(
-        pl.col("ts_utc").is_between(pl.datetime(2013, 6, 2, time_zone="UTC"),
-                                    pl.datetime(2013, 6, 9, time_zone="UTC")),
-    )  # fmt: skip
+        pl.col("ts_utc").is_between(
+            pl.datetime(2013, 6, 2, time_zone="UTC"), pl.datetime(2013, 6, 9, time_zone="UTC")
+        ),
+    )
     file = ready.directory / "shuffled.parquet"
     bad = week.head(3).with_columns(kwh=pl.lit(float("nan"), pl.Float32))
     pl.concat([week, bad]).sample(fraction=1.0, shuffle=True, seed=1).write_parquet(file)
@@ -127,14 +131,38 @@ def test_columns_unit_zone_and_version_can_be_said(ready: Wattstorm) -> None:
         f"{KNOWN};2013-06-01 00:30;90;1",  # a correction
         header="PDL;debut;valeur;v",
     )
-    assert "--time-zone" in ready(
-        "ingest", file, "--meter-column", "PDL", "--time-column", "debut", "--energy-column",
-        "valeur", "--unit", "Wh", code=2,
-    ).stderr  # fmt: skip
+    assert (
+        "--time-zone"
+        in ready(
+            "ingest",
+            file,
+            "--meter-column",
+            "PDL",
+            "--time-column",
+            "debut",
+            "--energy-column",
+            "valeur",
+            "--unit",
+            "Wh",
+            code=2,
+        ).stderr
+    )
     ready(
-        "ingest", file, "--meter-column", "PDL", "--time-column", "debut", "--energy-column",
-        "valeur", "--unit", "Wh", "--version-column", "v", "--time-zone", "Australia/Sydney",
-    )  # fmt: skip
+        "ingest",
+        file,
+        "--meter-column",
+        "PDL",
+        "--time-column",
+        "debut",
+        "--energy-column",
+        "valeur",
+        "--unit",
+        "Wh",
+        "--version-column",
+        "v",
+        "--time-zone",
+        "Australia/Sydney",
+    )
     assert drained(ready)["accepted"] == 3
     curve = ready.json("results", "national", "--date", "2013-06-01")
     assert [row["wh"] for row in curve["rows"]] == [100, 90]

@@ -37,9 +37,18 @@ def test_words_of_the_sample_are_those_of_its_days(wattstorm: Wattstorm) -> None
 
 def test_words_go_to_stdout_on_the_homes_scale_with_learned_letters(wattstorm: Wattstorm) -> None:
     done = wattstorm(
-        "sax", "words", READINGS, "--scale", "home", "--breakpoints", "learned", "--segments", 4,
-        "--alphabet", 3,
-    )  # fmt: skip
+        "sax",
+        "words",
+        READINGS,
+        "--scale",
+        "home",
+        "--breakpoints",
+        "learned",
+        "--segments",
+        4,
+        "--alphabet",
+        3,
+    )
     frame = pl.read_csv(io.StringIO(done.stdout))
     text = "".join(frame["word"])
     for letter in "abc":

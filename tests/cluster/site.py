@@ -89,9 +89,10 @@ class Site:
         """The living tasks that told so after `since`, by name."""
         rows = heartbeats(self.connection, self.prefix)
         return {
-            row["worker"]: row for row in rows
+            row["worker"]: row
+            for row in rows
             if row["alive"] and row["seen_ms"] > 1000 * since and is_alive(row["pid"])
-        }  # fmt: skip
+        }
 
     def wait_running(self, *, since: float, timeout_s: float) -> None:
         count = sum(TASKS.values())
@@ -139,9 +140,13 @@ class Feeding(threading.Thread):
 
     def _feed(self, log: Log) -> None:
         producer = Producer(
-            log, "town", self.town.partitions,
-            backlog_bytes=64 << 20, when_full="block", full_timeout_s=0,
-        )  # fmt: skip
+            log,
+            "town",
+            self.town.partitions,
+            backlog_bytes=64 << 20,
+            when_full="block",
+            full_timeout_s=0,
+        )
         start, count = time.monotonic(), len(self.blocks)
         for block in self.blocks:
             due = start + self.sent * self.seconds / count

@@ -37,8 +37,12 @@ class Shell:
         """Run `wattstorm` and return what it printed; stdout first."""
         done = subprocess.run(
             [str(Path(sys.executable).with_name("wattstorm")), *words],
-            cwd=self.project, env=self.environ, capture_output=True, text=True, timeout=180,
-        )  # fmt: skip
+            cwd=self.project,
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            timeout=180,
+        )
         said = done.stdout + done.stderr
         assert done.returncode == code, said
         return said
@@ -128,8 +132,12 @@ def test_without_python_on_the_workers_nothing_is_left_behind(
 ) -> None:
     """The environment's virtualenv is on no node: the error names it, the topology is ended."""
     here = site(100, 50)
-    bad = {"use_virtualenv": True, "install_virtualenv": False, "virtualenv_root": "/nowhere",
-           "virtualenv_name": "at-all"}  # fmt: skip
+    bad = {
+        "use_virtualenv": True,
+        "install_virtualenv": False,
+        "virtualenv_root": "/nowhere",
+        "virtualenv_name": "at-all",
+    }
     said = a_shell(here, tmp_path, bad=bad)("deploy", "--env", "bad", code=1)
     assert "/nowhere/at-all/bin/streamparse_run" in said
     assert "Python does not start there" in said
@@ -187,9 +195,11 @@ def test_another_version_of_storm_is_refused(
 def test_the_development_cluster_comes_and_goes_from_the_command_line(tmp_path: Path) -> None:
     """storm up, status, logs, down; on a Storm that STORM_HOME names; the store stays meanwhile."""
     environ = {
-        **os.environ, "XDG_CACHE_HOME": str(tmp_path), "STORM_HOME": str(storm_home().directory),
+        **os.environ,
+        "XDG_CACHE_HOME": str(tmp_path),
+        "STORM_HOME": str(storm_home().directory),
         "WATTSTORM_DATA_DIRECTORY": str(tmp_path / "data"),
-    }  # fmt: skip
+    }
     environ.pop("REDIS_URL", None)
     shell = Shell(tmp_path, environ)
     assert "start it: wattstorm storm up" in shell("storm", "status", code=1)
@@ -197,8 +207,11 @@ def test_the_development_cluster_comes_and_goes_from_the_command_line(tmp_path: 
     try:
         status = json.loads(shell("storm", "status", "--json"))
         assert [d["daemon"] for d in status["daemons"] if d["alive"]] == [
-            "keeper", "zookeeper", "nimbus", "supervisor-1",
-        ]  # fmt: skip
+            "keeper",
+            "zookeeper",
+            "nimbus",
+            "supervisor-1",
+        ]
         assert "Nimbus" in shell("storm", "logs", "nimbus")
         assert "a cluster runs in" in shell("storm", "up", code=1)
         assert (tmp_path / "data" / "store" / "store.sock").exists()

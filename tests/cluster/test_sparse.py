@@ -35,9 +35,17 @@ def test_sparse_submits_lists_and_kills_from_a_checkout(
         jar = ["--local_jar_path", str(tmp_path / "topology.jar")]
     here.names.append(NAME)
     said = sparse(
-        here, "submit", "--name", "load_curves", "--override_name", NAME, "--inactive",
-        "--workers", "1", *jar,
-    )  # fmt: skip
+        here,
+        "submit",
+        "--name",
+        "load_curves",
+        "--override_name",
+        NAME,
+        "--inactive",
+        "--workers",
+        "1",
+        *jar,
+    )
     assert f"Submitting {NAME} topology to nimbus...done" in said
     assert {f"name{NAME}", "statusINACTIVE"} <= columns(sparse(here, "list"))
     with here.nimbus() as nimbus:  # streamparse has no command for it
@@ -66,9 +74,13 @@ def sparse(here: Site, command: str, *arguments: str) -> str:
     program = Path(sys.executable).with_name("sparse")
     done = subprocess.run(
         [str(program), command, "--environment", "local", *arguments],
-        cwd=ROOT, env=environ, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+        cwd=ROOT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
         timeout=120,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

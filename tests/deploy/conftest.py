@@ -21,9 +21,12 @@ def script() -> Script:
 
     def run(name: str, *words: object, code: int = 0) -> str:
         done = subprocess.run(
-            [SCRIPTS / name, *map(str, words)], env={**os.environ, "PYTHON": sys.executable},
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
+            [SCRIPTS / name, *map(str, words)],
+            env={**os.environ, "PYTHON": sys.executable},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         assert done.returncode == code, done.stdout
         return done.stdout
 

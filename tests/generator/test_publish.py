@@ -23,7 +23,7 @@ from tests.generator.towns import (
     entries,
     sending,
     settings_with,
-)  # fmt: skip
+)
 from tests.servers import TestServer
 from tests.stream.town import Town as Stream
 from tests.stream.town import assert_conserved, audit
@@ -70,11 +70,14 @@ def test_the_name_says_what_is_sent(stream: Stream) -> None:
     names = {
         name_of(job, stream.register)
         for job in (
-            JOB, replace(JOB, shape="nightly"), replace(JOB, block=401),
-            replace(JOB, town=replace(TOWN, seed=6)), replace(JOB, days=JOB.days[:-1]),
+            JOB,
+            replace(JOB, shape="nightly"),
+            replace(JOB, block=401),
+            replace(JOB, town=replace(TOWN, seed=6)),
+            replace(JOB, days=JOB.days[:-1]),
             replace(JOB, faults=replace(MANY, gap=0.011)),
         )
-    }  # fmt: skip
+    }
     assert len(names) == 6
     assert name_of(replace(JOB, rate=5, speed=9, ledger=Path("x")), stream.register) in names
 
@@ -108,8 +111,12 @@ def test_real_time_is_kept_at_the_speed_asked_for(stream: Stream) -> None:
 
 def test_a_slot_is_not_sent_before_it_is_over(stream: Stream) -> None:
     today = datetime.now(UTC).date()
-    job = replace(JOB, town=replace(TOWN, time_zone="UTC"), faults=type(MANY)(),
-                  days=(today, today + timedelta(1)))  # fmt: skip
+    job = replace(
+        JOB,
+        town=replace(TOWN, time_zone="UTC"),
+        faults=type(MANY)(),
+        days=(today, today + timedelta(1)),
+    )
     begun = time.monotonic()
     send(job, sending(stream), should_stop=lambda: time.monotonic() - begun > 3)
     newest = max(int(decode(part[-1]).slot[0]) for part in entries(stream) if part)

@@ -25,9 +25,20 @@ from wattstorm.store.connection import Connection
 from wattstorm.store.results import ResultStore
 
 MANY = Faults(
-    gap=0.01, gap_day=0.02, late=0.03, too_late=0.01, doubled=0.02, corrected=0.02,
-    conflict=0.01, spike=0.005, stuck=0.03, clock=0.05, dead=0.1, silent=0.3, concentrator=40,
-)  # fmt: skip
+    gap=0.01,
+    gap_day=0.02,
+    late=0.03,
+    too_late=0.01,
+    doubled=0.02,
+    corrected=0.02,
+    conflict=0.01,
+    spike=0.005,
+    stuck=0.03,
+    clock=0.05,
+    dead=0.1,
+    silent=0.3,
+    concentrator=40,
+)
 ONE_OF_ALL = days_from(date(2025, 3, 26), date(2025, 4, 1))
 """Seven days with a clock change, 30 March."""
 

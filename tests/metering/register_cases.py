@@ -32,11 +32,17 @@ def everything(register: Register, days: list[int]) -> list[Any]:
     said: list[Any] = [register.external_ids(0, register.count).tolist()]
     for day in days:
         c = register.columns(0, register.count, day)
-        said.append([
-            (register.tariffs[t], register.regions[r], p, b) if known else None
-            for t, r, p, b, known in zip(
-                c.tariff.tolist(), c.region.tolist(), c.power_va.tolist(),
-                c.producer.tolist(), c.known.tolist(), strict=True,
-            )
-        ])  # fmt: skip
+        said.append(
+            [
+                (register.tariffs[t], register.regions[r], p, b) if known else None
+                for t, r, p, b, known in zip(
+                    c.tariff.tolist(),
+                    c.region.tolist(),
+                    c.power_va.tolist(),
+                    c.producer.tolist(),
+                    c.known.tolist(),
+                    strict=True,
+                )
+            ]
+        )
     return said

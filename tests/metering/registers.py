@@ -18,14 +18,16 @@ FIRST_ID = 21_000_000_000_000
 def register_rows(meters: int, *, power_va: int = 6000) -> pl.DataFrame:
     """`meters` rows over 12 tariffs and 3 regions; every seventh is a producer."""
     i = range(meters)
-    return pl.DataFrame({
-        "external_id": [FIRST_ID + k for k in i],
-        "tariff": [f"tariff_{k % 12:02}" for k in i],
-        "region": [f"region_{k % 3}" for k in i],
-        "contracted_power_va": [power_va for _ in i],
-        "producer": [k % 7 == 0 for k in i],
-        "valid_from": ["2010-01-01" for _ in i],
-    })  # fmt: skip
+    return pl.DataFrame(
+        {
+            "external_id": [FIRST_ID + k for k in i],
+            "tariff": [f"tariff_{k % 12:02}" for k in i],
+            "region": [f"region_{k % 3}" for k in i],
+            "contracted_power_va": [power_va for _ in i],
+            "producer": [k % 7 == 0 for k in i],
+            "valid_from": ["2010-01-01" for _ in i],
+        }
+    )
 
 
 def small_register(directory: Path, meters: int, partition_size: int) -> Register:

@@ -53,17 +53,32 @@ def a_block(rng: random.Random) -> bytes:
     shape, n = rng.choice((0, 0, 1)), rng.choice((1, 2, 7, 30))
     width = rng.choice((1, 2, 48, 50, 400)) if shape else rng.choice((1, 1, 1, 2))
     codes = (
-        rng.choice((3, 3, 3, 2)), rng.choice((0, 4)) if not shape else rng.choice((0, 0, 0, 4)),
-        rng.choice((2, 4)), rng.choice((0, 2)), rng.choice((0, 1)),
-    )  # fmt: skip
+        rng.choice((3, 3, 3, 2)),
+        rng.choice((0, 4)) if not shape else rng.choice((0, 0, 0, 4)),
+        rng.choice((2, 4)),
+        rng.choice((0, 2)),
+        rng.choice((0, 1)),
+    )
     body = b""
     for name, code in zip(("meter", "slot", "wh", "version", "quality"), codes, strict=True):
         part = a_column(rng, name, code, n * (width if name == "wh" else 1))
         body += part + bytes(-len(part) % 8)
     head = HEADER.pack(
-        b"WB", 1, shape, 0, rng.choice((0, 0, 1)), 0, 30, n, width, bytes(codes), 1, b"p",
-        len(body), 0,
-    )  # fmt: skip
+        b"WB",
+        1,
+        shape,
+        0,
+        rng.choice((0, 0, 1)),
+        0,
+        30,
+        n,
+        width,
+        bytes(codes),
+        1,
+        b"p",
+        len(body),
+        0,
+    )
     return head + struct.pack("<I", zlib.crc32(body, zlib.crc32(head))) + body
 
 

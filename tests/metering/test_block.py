@@ -20,21 +20,38 @@ from wattstorm.metering.block import Quality, Shape
 def some_readings(n: int = 20, **fields: object) -> blocks.Block:
     rng = np.random.default_rng(n)
     return blocks.readings(
-        3, rng.integers(0, 1000, n), 900_000, rng.integers(0, 3000, n),
-        producer="head-end.7", number=41, **fields,
-    )  # fmt: skip
+        3,
+        rng.integers(0, 1000, n),
+        900_000,
+        rng.integers(0, 3000, n),
+        producer="head-end.7",
+        number=41,
+        **fields,
+    )
 
 
 def test_a_block_of_readings_comes_back_as_it_was_sent() -> None:
     """Every field and column survives the wire, with per-reading slots and versions too."""
     sent = blocks.readings(
-        3, [1, 2, 3], [10, 11, 12], [5, -7, 70_000], version=[0, 1, 65535],
-        quality=[0, 1, 2], channel=1, slot_minutes=10, producer="p", number=9,
-    )  # fmt: skip
+        3,
+        [1, 2, 3],
+        [10, 11, 12],
+        [5, -7, 70_000],
+        version=[0, 1, 65535],
+        quality=[0, 1, 2],
+        channel=1,
+        slot_minutes=10,
+        producer="p",
+        number=9,
+    )
     got = blocks.decode(blocks.encode(sent))
     assert (got.partition, got.channel, got.slot_minutes, got.producer, got.number) == (
-        3, 1, 10, "p", 9,
-    )  # fmt: skip
+        3,
+        1,
+        10,
+        "p",
+        9,
+    )
     for name in ("meter", "slot", "wh", "version", "quality"):
         np.testing.assert_array_equal(getattr(got, name), getattr(sent, name))
 
@@ -69,10 +86,14 @@ def test_a_block_of_the_whole_range_takes_two_bytes_a_reading() -> None:
 @pytest.mark.parametrize(
     ("bits", "n", "said"),
     [
-        (b"\x01" + bytes(3), 32, "meters"), (b"\xff" * 4, 32, "names 32"), (b"", 12, "past"),
-        (b"\x03" + bytes(20), 161, "bits"), (b"\x01\x01", 9, "bits"), (b"", 2**32 - 1, "bits"),
+        (b"\x01" + bytes(3), 32, "meters"),
+        (b"\xff" * 4, 32, "names 32"),
+        (b"", 12, "past"),
+        (b"\x03" + bytes(20), 161, "bits"),
+        (b"\x01\x01", 9, "bits"),
+        (b"", 2**32 - 1, "bits"),
     ],
-)  # fmt: skip
+)
 def test_a_bitmap_that_names_other_meters_is_refused(bits: bytes, n: int, said: str) -> None:
     """Too many, too few, more bits than there may be: nothing is allocated for a claim."""
     body = memoryview(struct.pack("<II", 5, n) + bits)
@@ -95,8 +116,10 @@ def test_curves_flatten_to_the_readings_they_hold(
     got = blocks.decode(blocks.encode(sent)).columns
     expected = {
         (3 * i, first + j): int(wh[i, j])
-        for i in range(n) for j in range(width) if wh[i, j] != absent
-    }  # fmt: skip
+        for i in range(n)
+        for j in range(width)
+        if wh[i, j] != absent
+    }
     slots = np.broadcast_to(got.slot, got.meter.shape)
     assert expected == {
         (int(m), int(s)): int(w) for m, s, w in zip(got.meter, slots, got.wh, strict=True)

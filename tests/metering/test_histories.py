@@ -52,10 +52,14 @@ def a_history(seed: int, n: int) -> pl.DataFrame:
     give or take most of a day."""
     rng = np.random.default_rng(seed)
     keys = rng.choice(METERS * DAYS * 48, n, replace=False)
-    base = pl.DataFrame({
-        "meter": keys % METERS, "slot": DAY * 48 + keys // METERS,
-        "wh": rng.integers(0, 3001, n), "version": np.zeros(n, np.int64),
-    })  # fmt: skip
+    base = pl.DataFrame(
+        {
+            "meter": keys % METERS,
+            "slot": DAY * 48 + keys // METERS,
+            "wh": rng.integers(0, 3001, n),
+            "version": np.zeros(n, np.int64),
+        }
+    )
     again = base.sample(n // 10, seed=seed).with_columns(
         wh=pl.Series(rng.integers(0, 3001, n // 10)),
         version=pl.Series(rng.integers(0, 3, n // 10)),
@@ -97,9 +101,11 @@ def test_days_that_close_under_undone_batches_change_no_sum(
             part = stream[at : at + int(rng.integers(1, 1 + len(stream) // 8))]
             at += len(part)
             if len(part):
-                batch.append(blocks.readings(
-                    0, part["meter"], part["slot"], part["wh"], version=part["version"]
-                ))  # fmt: skip
+                batch.append(
+                    blocks.readings(
+                        0, part["meter"], part["slot"], part["wh"], version=part["version"]
+                    )
+                )
         for _ in range(int(rng.integers(0, 3))):
             for block in batch[: int(rng.integers(1, len(batch) + 1))]:
                 state.apply(block, state.position + 1, NOW_MS)

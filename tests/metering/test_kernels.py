@@ -23,10 +23,12 @@ def a_store(kernel: Any) -> DayStore:
     store = DayStore(FIRST, SIZE, per_day=48, days=3, classes=4, kernel=kernel)
     store.open_from(LOW)
     meters = np.arange(SIZE)
-    store.entries = np.stack([
-        join_entries(meters % 4, meters % 3 == 0, 500 * meters * meters, meters != 5),
-        join_entries((meters + 1) % 4, meters % 3 == 0, 500 * meters * meters, meters != 6),
-    ])  # fmt: skip
+    store.entries = np.stack(
+        [
+            join_entries(meters % 4, meters % 3 == 0, 500 * meters * meters, meters != 5),
+            join_entries((meters + 1) % 4, meters % 3 == 0, 500 * meters * meters, meters != 6),
+        ]
+    )
     store.table_of_row[48:] = 1
     return store
 
@@ -43,12 +45,14 @@ def blocks_of_readings(draw: st.DrawFn) -> Columns:
     version = draw(st.lists(st.integers(0, 2), min_size=n, max_size=n))
     constant = draw(st.booleans())
     return Columns(
-        np.array(draw(st.lists(st.integers(FIRST - 2, FIRST + SIZE + 1), min_size=n, max_size=n)),
-                 np.uint32),
+        np.array(
+            draw(st.lists(st.integers(FIRST - 2, FIRST + SIZE + 1), min_size=n, max_size=n)),
+            np.uint32,
+        ),
         np.array(slot[:1] if constant else slot, np.int32),
         np.array(wh, np.int32 if wide else np.uint16),
         rank_of(version[:1] if constant else version, 0).astype(np.int32),
-    )  # fmt: skip
+    )
 
 
 def state(store: DayStore) -> list[Any]:

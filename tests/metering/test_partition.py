@@ -44,10 +44,14 @@ def a_stream(seed: int, n: int) -> pl.DataFrame:
     a tenth of the order is late: moved to the end."""
     rng = np.random.default_rng(seed)
     keys = rng.choice(SIZE * 96, n, replace=False)
-    base = pl.DataFrame({
-        "meter": keys % SIZE, "slot": DAY0 + keys // SIZE,
-        "wh": rng.integers(0, 3601, n), "version": np.zeros(n, np.int64),
-    })  # fmt: skip
+    base = pl.DataFrame(
+        {
+            "meter": keys % SIZE,
+            "slot": DAY0 + keys // SIZE,
+            "wh": rng.integers(0, 3601, n),
+            "version": np.zeros(n, np.int64),
+        }
+    )
     some = max(1, n // 20)
     corrections = base.sample(some, seed=seed).with_columns(
         wh=rng.integers(0, 3601, some), version=rng.integers(0, 3, some)
@@ -184,9 +188,13 @@ def test_rejected_readings_are_kept_as_they_were_sent(register: Register) -> Non
     """The dead letter of a refused reading decodes to that reading."""
     state = Partition(0, register, RULES)
     sent = blocks.readings(
-        0, [1, 2, 3], [DAY0, DAY0 + 1, DAY0 + 2], [5, 99_999, -4], version=[0, 3, 0],
+        0,
+        [1, 2, 3],
+        [DAY0, DAY0 + 1, DAY0 + 2],
+        [5, 99_999, -4],
+        version=[0, 3, 0],
         quality=[0, 1, 0],
-    )  # fmt: skip
+    )
     rejected = dict(state.apply(sent, 1, NOW_MS).rejected)
     high = blocks.decode(blocks.encode(rejected[Outcome.TOO_HIGH]))
     assert (high.meter[0], high.slot[0], high.wh[0]) == (2, DAY0 + 1, 99_999)

@@ -217,10 +217,14 @@ def test_two_hundred_thousand_meters_extended_by_half(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     ids = rng.choice(10**9, 300_000, replace=False).astype(np.uint64) * np.uint64(97_001)
     tariff = rng.integers(0, 12, len(ids))
-    frame = pl.DataFrame({
-        "external_id": ids, "tariff": tariff.astype(str), "region": (tariff % 5).astype(str),
-        "contracted_power_va": tariff * 1000,
-    }).with_columns(pl.lit(date(2015, 1, 1)).alias("valid_from"))  # fmt: skip
+    frame = pl.DataFrame(
+        {
+            "external_id": ids,
+            "tariff": tariff.astype(str),
+            "region": (tariff % 5).astype(str),
+            "contracted_power_va": tariff * 1000,
+        }
+    ).with_columns(pl.lit(date(2015, 1, 1)).alias("valid_from"))
     changed = frame[::10].with_columns(
         pl.lit("new").alias("tariff"), pl.lit(date(2020, 1, 1)).alias("valid_from")
     )

@@ -21,8 +21,14 @@ from wattstorm.metering.register_arrays import MAX_CODES
 from wattstorm.metering.register_files import building
 
 ARRAYS = (
-    "ids", "index", "entries", "first_days", "last_days", "change_keys", "change_entries",
-)  # fmt: skip
+    "ids",
+    "index",
+    "entries",
+    "first_days",
+    "last_days",
+    "change_keys",
+    "change_entries",
+)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +91,7 @@ CARDS = {
     "bad dates": (lambda card: json.dumps(card | {"change_dates": ["x"]}), "damaged or was edited"),
     "no files": (lambda card: json.dumps(card | {"files": {}}), "damaged or was edited by hand"),
     "no checksum": (lambda card: json.dumps(card | {"checksum": ""}), "damaged or was edited"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("harm", CARDS)
@@ -155,9 +161,12 @@ def test_a_build_killed_at_any_step_leaves_the_old_or_the_new_register(
     extra = source(tmp_path, [row(1000), row(3, "t9", valid_from="2021-01-01")], "extra.csv")
     run = subprocess.run(
         [sys.executable, "-c", KILLED, str(steps), str(extra), str(register)],
-        capture_output=True, text=True, check=False, timeout=120,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )  # fmt: skip
+    )
     assert run.returncode == 9, run.stdout + run.stderr
     found = Register.open(register)
     found.verify()

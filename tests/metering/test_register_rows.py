@@ -40,8 +40,10 @@ def test_the_types_of_a_file_do_not_matter(tmp_path: Path) -> None:
         register = Register.build([path], tmp_path / "register")
         assert register.version == 1, name
         assert everything(register, [18_320, 18_321]) == [
-            [12], [None], [("base", "north", 6000, True)],
-        ], name  # fmt: skip
+            [12],
+            [None],
+            [("base", "north", 6000, True)],
+        ], name
 
 
 def test_several_files_are_one_build(tmp_path: Path) -> None:

@@ -41,11 +41,25 @@ def test_any_parquet_of_homes_is_judged_and_ours_leads() -> None:
     """Twenty homes, four months: far from the figures of README, but in their order."""
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(
-        [sys.executable, "-m", "bench.sax_quality", "--json", "--seeds", "1", "--data",
-         str(READINGS), "--time-zone", "Australia/Sydney"],
-        cwd=root, capture_output=True, text=True, check=True, timeout=280,
+        [
+            sys.executable,
+            "-m",
+            "bench.sax_quality",
+            "--json",
+            "--seeds",
+            "1",
+            "--data",
+            str(READINGS),
+            "--time-zone",
+            "Australia/Sydney",
+        ],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=280,
         env={**os.environ, "PYTHONPATH": str(root)},
-    )  # fmt: skip
+    )
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["auc_sgsc"] > 0.85
     assert found["auc_sgsc"] > 0.05 + max(v for k, v in found.items() if "_rival_" in k)

@@ -63,9 +63,12 @@ def test_symbols_are_those_of_pyts_and_tslearn(segments: int, alphabet: int) -> 
 
 @settings(max_examples=80, deadline=None)
 @given(
-    st.integers(1, 70), st.integers(1, 16), st.integers(2, 15), st.integers(0, 10**6),
+    st.integers(1, 70),
+    st.integers(1, 16),
+    st.integers(2, 15),
+    st.integers(0, 10**6),
     st.sampled_from([0.0, 0.1, 0.9]),
-)  # fmt: skip
+)
 def test_compiled_and_numpy_words_are_equal(
     slots: int, segments: int, alphabet: int, seed: int, gaps: float
 ) -> None:

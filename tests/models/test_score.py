@@ -39,10 +39,13 @@ def test_every_injected_kind_is_found_and_a_usual_day_is_not() -> None:
     spike = TODAY.copy()
     spike[:, 20:24] += 1500
     for name, today in {
-        "dead": TODAY * 0, "shift": np.roll(TODAY, 12, axis=1), "x3": TODAY * 3,
-        "x0.3": TODAY * 0.3, "flat": np.repeat(TODAY.mean(axis=1, keepdims=True), 48, axis=1),
+        "dead": TODAY * 0,
+        "shift": np.roll(TODAY, 12, axis=1),
+        "x3": TODAY * 3,
+        "x0.3": TODAY * 0.3,
+        "flat": np.repeat(TODAY.mean(axis=1, keepdims=True), 48, axis=1),
         "night": np.roll(TODAY, 24, axis=1),
-    }.items():  # fmt: skip
+    }.items():
         p, _ = scored(np.rint(today))
         assert (p < 0.01).mean() > 0.9, name
     assert (scored(spike)[0][:20] < 0.01).mean() > 0.9  # of small homes: large ones have peaks
@@ -224,10 +227,15 @@ def test_clock_change_days_are_usual_days(on: tuple[int, int, int], slots: int) 
 
 def test_constant_random_and_tiny_loads_give_finite_scores() -> None:
     rng = np.random.default_rng(0)
-    days = np.stack([
-        np.full((30, 48), 100.0), np.zeros((30, 48)), rng.integers(0, 2, (30, 48)),
-        rng.integers(0, 65_535, (30, 48)), np.full((30, 48), 2e9 / 48),
-    ]).astype(float)  # fmt: skip
+    days = np.stack(
+        [
+            np.full((30, 48), 100.0),
+            np.zeros((30, 48)),
+            rng.integers(0, 2, (30, 48)),
+            rng.integers(0, 65_535, (30, 48)),
+            np.full((30, 48), 2e9 / 48),
+        ]
+    ).astype(float)
     states = known_homes(days)
     scores = score(states, Segments.of_curves(19_030, days[:, 0]))
     told = scores.value[fields(states)["days"] & 127 > 0]

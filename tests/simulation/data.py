@@ -213,9 +213,10 @@ class Data:
         above, a = low[:1] == b"(", float(low.lstrip(b"("))
         below, b = high[:1] == b"(", float(high.lstrip(b"("))
         return [
-            r for r in rows
+            r
+            for r in rows
             if (r[0] > a if above else r[0] >= a) and (r[0] < b if below else r[0] <= b)
-        ]  # fmt: skip
+        ]
 
     # --- streams
 
@@ -292,18 +293,37 @@ READ, WRITE, GROWS = 0, 1, 2
 """What a command does: a write is refused by a replica or a full disk, one that grows the store
 by full memory too."""
 COMMANDS: dict[str, tuple[Callable[..., Any], int]] = {
-    "GET": (Data.get, READ), "SET": (Data.set, GROWS), "DEL": (Data.delete, WRITE),
-    "UNLINK": (Data.delete, WRITE), "EXISTS": (Data.exists, READ),
-    "EXPIRE": (Data.expire, WRITE), "PERSIST": (Data.persist, WRITE), "TIME": (Data.time, READ),
-    "HSET": (Data.hset, GROWS), "HSETNX": (Data.hsetnx, GROWS), "HGET": (Data.hget, READ),
-    "HMGET": (Data.hmget, READ), "HGETALL": (Data.hgetall, READ), "HKEYS": (Data.hkeys, READ),
-    "HLEN": (Data.hlen, READ), "HEXISTS": (Data.hexists, READ), "HDEL": (Data.hdel, WRITE),
+    "GET": (Data.get, READ),
+    "SET": (Data.set, GROWS),
+    "DEL": (Data.delete, WRITE),
+    "UNLINK": (Data.delete, WRITE),
+    "EXISTS": (Data.exists, READ),
+    "EXPIRE": (Data.expire, WRITE),
+    "PERSIST": (Data.persist, WRITE),
+    "TIME": (Data.time, READ),
+    "HSET": (Data.hset, GROWS),
+    "HSETNX": (Data.hsetnx, GROWS),
+    "HGET": (Data.hget, READ),
+    "HMGET": (Data.hmget, READ),
+    "HGETALL": (Data.hgetall, READ),
+    "HKEYS": (Data.hkeys, READ),
+    "HLEN": (Data.hlen, READ),
+    "HEXISTS": (Data.hexists, READ),
+    "HDEL": (Data.hdel, WRITE),
     "HINCRBY": (Data.hincrby, GROWS),
-    "ZADD": (Data.zadd, GROWS), "ZSCORE": (Data.zscore, READ), "ZCARD": (Data.zcard, READ),
+    "ZADD": (Data.zadd, GROWS),
+    "ZSCORE": (Data.zscore, READ),
+    "ZCARD": (Data.zcard, READ),
     "ZMSCORE": (Data.zmscore, READ),
-    "ZREM": (Data.zrem, WRITE), "ZRANGE": (Data.zrange, READ), "ZCOUNT": (Data.zcount, READ),
+    "ZREM": (Data.zrem, WRITE),
+    "ZRANGE": (Data.zrange, READ),
+    "ZCOUNT": (Data.zcount, READ),
     "ZRANGEBYSCORE": (Data.zrangebyscore, READ),
     "ZREMRANGEBYSCORE": (Data.zremrangebyscore, WRITE),
-    "XADD": (Data.xadd, GROWS), "XLEN": (Data.xlen, READ), "XTRIM": (Data.xtrim, WRITE),
-    "XREAD": (Data.xread, READ), "XRANGE": (Data.xrange, READ), "XREVRANGE": (Data.xrevrange, READ),
-}  # fmt: skip
+    "XADD": (Data.xadd, GROWS),
+    "XLEN": (Data.xlen, READ),
+    "XTRIM": (Data.xtrim, WRITE),
+    "XREAD": (Data.xread, READ),
+    "XRANGE": (Data.xrange, READ),
+    "XREVRANGE": (Data.xrevrange, READ),
+}

@@ -172,9 +172,10 @@ class Recomputed:
         channel = self.channels.get(number)
         mark = channel.mark if channel else -1
         good = sorted(
-            (slot, meter) for meter, slot, wh, _ in rows
+            (slot, meter)
+            for meter, slot, wh, _ in rows
             if mark < slot < end and not self._checked(meter, slot, wh, end)
-        )  # fmt: skip
+        )
         # One reading in a hundred may run ahead without moving it.
         strays = (len(rows) if channel else len(good)) // 100
         if len(good) <= strays:
@@ -288,8 +289,10 @@ def readings_of(block: blocks.Block) -> list[tuple[int, int, int, int]]:
     absent = 65535 if block.wh.dtype.itemsize == 2 else -(1 << 31)
     return [
         (meters[i], first + k, wh[i][k], rank[i])
-        for k in range(len(wh[0])) for i in range(n) if wh[i][k] != absent
-    ]  # fmt: skip
+        for k in range(len(wh[0]))
+        for i in range(n)
+        if wh[i][k] != absent
+    ]
 
 
 def is_poison(data: bytes) -> bool:

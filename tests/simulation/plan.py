@@ -13,20 +13,42 @@ from tests.simulation.actors import Incident
 
 Weighted = dict[str, int]
 COMMANDS: Weighted = {
-    "commit": 60, "fetch": 5, "acquire": 4, "try_block": 6, "ask": 6, "renew": 3, "trim": 4,
-    "birth": 1, "confirm": 6, "replay_failed": 1,
-}  # fmt: skip
+    "commit": 60,
+    "fetch": 5,
+    "acquire": 4,
+    "try_block": 6,
+    "ask": 6,
+    "renew": 3,
+    "trim": 4,
+    "birth": 1,
+    "confirm": 6,
+    "replay_failed": 1,
+}
 STEPS: Weighted = {
-    **COMMANDS, "commit": 20, "restored": 3, "replay": 4, "apply": 8, "keep": 8, "announce": 4,
-    "write": 4, "sync": 6, "rename": 6,
-}  # fmt: skip
+    **COMMANDS,
+    "commit": 20,
+    "restored": 3,
+    "replay": 4,
+    "apply": 8,
+    "keep": 8,
+    "announce": 4,
+    "write": 4,
+    "sync": 6,
+    "rename": 6,
+}
 SAVING: Weighted = {"write": 4, "sync": 8, "rename": 8, "confirm": 8, "trim": 8}
 PUBLISHING: Weighted = {"dirty": 1, "read_partials": 4, "write_results": 8, "provisional": 2}
 SENDING: Weighted = {"claim": 2, "append": 10, "last_numbers": 1}
 FATES: Weighted = {
-    "lost": 20, "done": 25, "late": 20, "reset": 8, "OOM": 12, "READONLY": 8, "MISCONF": 4,
+    "lost": 20,
+    "done": 25,
+    "late": 20,
+    "reset": 8,
+    "OOM": 12,
+    "READONLY": 8,
+    "MISCONF": 4,
     "NOREPLICAS": 3,
-}  # fmt: skip
+}
 """What may become of one command."""
 MISHAPS: Weighted = {"pause": 45, "die": 25, "crash": 22, "blackout": 8}
 """What may happen at any point."""
@@ -105,13 +127,23 @@ KINDS: tuple[tuple[str, int, Weighted, Weighted], ...] = (
     ("publish", 8, PUBLISHING, PUBLISHING),
     ("wake", 9, COMMANDS, STEPS | PUBLISHING),
     ("clock", 3, {}, {}),
-    ("new task", 3, {}, {}), ("new publisher", 1, {}, {}),
-    ("new producer", 1, {}, {}), ("new spout", 1, {}, {}),
-    ("crash", 2, {}, {}), ("blackout", 1, {}, {}), ("restart", 1, {}, {}),
-    ("refuse", 1, {}, {}), ("calm", 3, {}, {}), ("late", 4, {}, {}), ("sync", 2, {}, {}),
-    ("backup", 1, {}, {}), ("restore", 1, {}, {}), ("disk", 2, {}, {}),
-    ("store clock", 1, {}, {}), ("elsewhere", 1, {}, {}),
-)  # fmt: skip
+    ("new task", 3, {}, {}),
+    ("new publisher", 1, {}, {}),
+    ("new producer", 1, {}, {}),
+    ("new spout", 1, {}, {}),
+    ("crash", 2, {}, {}),
+    ("blackout", 1, {}, {}),
+    ("restart", 1, {}, {}),
+    ("refuse", 1, {}, {}),
+    ("calm", 3, {}, {}),
+    ("late", 4, {}, {}),
+    ("sync", 2, {}, {}),
+    ("backup", 1, {}, {}),
+    ("restore", 1, {}, {}),
+    ("disk", 2, {}, {}),
+    ("store clock", 1, {}, {}),
+    ("elsewhere", 1, {}, {}),
+)
 _NAMES = [name for name, *_ in KINDS]
 _OFTEN = [often for _, often, *_ in KINDS]
 _WHERE = {name: (commands, points) for name, _, commands, points in KINDS}

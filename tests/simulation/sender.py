@@ -78,8 +78,11 @@ class Sender:
         if self.producer is None:
             world = self.world
             self.producer = Producer(
-                Log(world.connection(), world.settings.store.prefix), self.name,
-                range(PARTITIONS), backlog_bytes=world.rules.backlog * 3,
-                depth=1 + self.at % 4, hold_s=3.0,
-            )  # fmt: skip
+                Log(world.connection(), world.settings.store.prefix),
+                self.name,
+                range(PARTITIONS),
+                backlog_bytes=world.rules.backlog * 3,
+                depth=1 + self.at % 4,
+                hold_s=3.0,
+            )
         return self.producer

@@ -125,9 +125,15 @@ class Town:
         makers: tuple[tuple[int, Callable[[int], blocks.Block | bytes]], ...] = (
             (55, lambda p: self._near(p, rng.choice((1, 1, 2, 6)))),
             (10, lambda p: self._near(p, rng.choice((self.per_day, 4 * self.per_day)))),
-            (12, self._local_day), (12, self._repeated), (4, self._stray), (2, self._garbage),
-            (1, self._elsewhere), (1, self._other_grid), (1, self._poison), (2, self._unreal),
-        )  # fmt: skip
+            (12, self._local_day),
+            (12, self._repeated),
+            (4, self._stray),
+            (2, self._garbage),
+            (1, self._elsewhere),
+            (1, self._other_grid),
+            (1, self._poison),
+            (2, self._unreal),
+        )
         weights, functions = zip(*makers, strict=True)
         block = rng.choices(functions, weights)[0](partition)
         return Letter(who, partition, block, self.now)
@@ -147,9 +153,15 @@ class Town:
         slot = slots[0] if len(set(slots)) == 1 else slots
         plain = rng.random() < 0.5
         return blocks.readings(
-            partition, meters, slot, wh, version=0 if plain else version,
-            quality=0 if plain else quality, channel=channel, slot_minutes=self.minutes,
-        )  # fmt: skip
+            partition,
+            meters,
+            slot,
+            wh,
+            version=0 if plain else version,
+            quality=0 if plain else quality,
+            channel=channel,
+            slot_minutes=self.minutes,
+        )
 
     def _meters(self, partition: int, n: int) -> list[int]:
         first = partition * PARTITION
@@ -183,9 +195,14 @@ class Town:
         ]
         wh[0][-1] = 7
         return blocks.curves(
-            partition, meters, low, np.array(wh, np.uint16), channel=int(rng.random() < 0.2),
-            version=rng.choice((0, 0, 1)), slot_minutes=self.minutes,
-        )  # fmt: skip
+            partition,
+            meters,
+            low,
+            np.array(wh, np.uint16),
+            channel=int(rng.random() < 0.2),
+            version=rng.choice((0, 0, 1)),
+            slot_minutes=self.minutes,
+        )
 
     def _midnight(self, day: date) -> int:
         midnight = datetime(day.year, day.month, day.day, tzinfo=self.zone)
@@ -206,9 +223,14 @@ class Town:
             wh = [max(0, w // 2 + self.rng.randrange(-400, 400)) for w in wh]
             wh = [self._wh(0) % 1500 if w > 10_000_000 else w for w in wh]
         return blocks.readings(
-            partition, meters, slots, wh, version=version, channel=channel,
+            partition,
+            meters,
+            slots,
+            wh,
+            version=version,
+            channel=channel,
             slot_minutes=self.minutes,
-        )  # fmt: skip
+        )
 
     def _stray(self, partition: int) -> blocks.Block:
         """A clock far ahead: alone, or one among a hundred and twenty."""

@@ -149,9 +149,13 @@ def _published(world: World, wanted: list[Wanted]) -> list[str]:
                 coverage = n / homes if homes else 1.0
                 final = late or coverage >= stream.final_coverage
                 want_row = {
-                    "wh": wh, "readings": n, "expected": homes, "coverage": round(coverage, 6),
-                    "revision": 1 + sums.revision, "status": "final" if final else "provisional",
-                }  # fmt: skip
+                    "wh": wh,
+                    "readings": n,
+                    "expected": homes,
+                    "coverage": round(coverage, 6),
+                    "revision": 1 + sums.revision,
+                    "status": "final" if final else "provisional",
+                }
             row = rows.pop((key, label), None)
             if want_row is None and row and not row["wh"] and not row["readings"]:
                 continue  # it took the place of a row of a history that is no more

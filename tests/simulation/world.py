@@ -33,8 +33,14 @@ from wattstorm.store.scripts import Script
 
 PREFIX = "sim"
 SOCKET = "/simulated/store"
-_OTHERS = {"XRANGE": "fetch", "HMGET": "ask", "ZRANGE": "dirty", "TIME": "time",
-           "ZRANGEBYSCORE": "provisional", "GET": "last_numbers"}  # fmt: skip
+_OTHERS = {
+    "XRANGE": "fetch",
+    "HMGET": "ask",
+    "ZRANGE": "dirty",
+    "TIME": "time",
+    "ZRANGEBYSCORE": "provisional",
+    "GET": "last_numbers",
+}
 
 
 def shm() -> str | None:
@@ -43,8 +49,13 @@ def shm() -> str | None:
 
 @functools.cache
 def settings_of(options: tuple[tuple[str, Any], ...], minutes: int, zone: str) -> Settings:
-    given = {"stream.slot_minutes": minutes, "stream.time_zone": zone, "store.prefix": PREFIX,
-             "data.directory": "/simulated", "store.url": f"unix://{SOCKET}"}  # fmt: skip
+    given = {
+        "stream.slot_minutes": minutes,
+        "stream.time_zone": zone,
+        "store.prefix": PREFIX,
+        "data.directory": "/simulated",
+        "store.url": f"unix://{SOCKET}",
+    }
     return Settings.load(environ={}, options=given | dict(options))
 
 
@@ -258,9 +269,10 @@ class World(Line):
 
     def sleepers(self) -> list[Actor]:
         return [
-            a for a in self.everyone()
+            a
+            for a in self.everyone()
             if a.busy and not a.dead and (a.asleep_until is None or a.asleep_until <= Stage.now)
-        ]  # fmt: skip
+        ]
 
     # --- the end
 

@@ -51,9 +51,11 @@ class Stream:
         fence, head = self.stores[partition].fence().position, self.log.status(partition)
         if fence < head.tail:
             self.stores[partition].commit(
-                self.tokens[partition], fence, head.tail,
+                self.tokens[partition],
+                fence,
+                head.tail,
                 committed_bytes=head.appended - head.committed,
-            )  # fmt: skip
+            )
 
     def trim(self, partition: int) -> None:
         fence = self.stores[partition].fence().position

@@ -184,9 +184,12 @@ def test_tls_works_and_each_way_it_fails_is_named(
         asking.bind(("127.0.0.1", 0))
         port = asking.getsockname()[1]
     server = start_server(
-        tls_port=str(port), tls_cert_file=str(cert), tls_key_file=str(key),
-        tls_ca_cert_file=str(cert), tls_auth_clients="optional",
-    )  # fmt: skip
+        tls_port=str(port),
+        tls_cert_file=str(cert),
+        tls_key_file=str(key),
+        tls_ca_cert_file=str(cert),
+        tls_auth_clients="optional",
+    )
     url = f"rediss://127.0.0.1:{port}/0"
     good = connect(f"{url}?ssl_ca_certs={cert}", timeout_s=2)
     assert incr(good) == 1

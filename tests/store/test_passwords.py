@@ -173,9 +173,12 @@ def tls_server(binary: Path, start_server: Start, tmp_path: Path) -> tuple[str, 
     cert, key = signed("server")
     port = free_port()
     server = start_server(
-        tls_port=str(port), tls_cert_file=str(cert), tls_key_file=str(key),
-        tls_ca_cert_file=f"{tmp_path}/ca.crt", tls_auth_clients="yes",
-    )  # fmt: skip
+        tls_port=str(port),
+        tls_cert_file=str(cert),
+        tls_key_file=str(key),
+        tls_ca_cert_file=f"{tmp_path}/ca.crt",
+        tls_auth_clients="yes",
+    )
     with Connection(server.url) as admin:
         set_password(admin, SECRET, "engine")
         admin.redis.execute_command("ACL", "SETUSER", "engine", "~*", "+@all")

@@ -251,8 +251,9 @@ def test_results_that_were_to_expire_stay_when_told_so_later(connection: Connect
     results.keep_for_ever(["nation", "region:north"], [0])
     assert {connection.redis.ttl(key) for key in connection.redis.keys("*")} == {-1}
     assert connection.redis.zrange("w:days", 0, -1, withscores=True) == [
-        (b"0", float("inf")), (b"1", float("inf")),
-    ]  # fmt: skip
+        (b"0", float("inf")),
+        (b"1", float("inf")),
+    ]
 
 
 def test_thousands_of_slots_in_one_write_pass_luas_limits(connection: Connection) -> None:

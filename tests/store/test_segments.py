@@ -34,9 +34,12 @@ def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
     half = row(2)
     half[: N // 2] = 0
     rows = {
-        "full": row(1), "half": half, "empty": np.zeros(N, np.uint16),
-        "none": np.zeros(0, np.uint16), "wide": row(3).astype(np.int64) - 2000,
-    }  # fmt: skip
+        "full": row(1),
+        "half": half,
+        "empty": np.zeros(N, np.uint16),
+        "none": np.zeros(0, np.uint16),
+        "wide": row(3).astype(np.int64) - 2000,
+    }
     segments = Segments(tmp_path)
     placed = through_json(segments.write("1.a.rows", rows))
     found = Segments(tmp_path).read(placed)

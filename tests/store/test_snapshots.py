@@ -122,11 +122,17 @@ def damage(path: Path, how: str) -> None:
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ("array", "damaged"), ("header", "header is damaged"), ("version", "schema 99"),
-        ("magic", "starts with"), ("length", "cut off"), ("end", "cut off"), ("0", "no snapshot"),
-        ("19", "no snapshot"), ("30", "cut off"),
+        ("array", "damaged"),
+        ("header", "header is damaged"),
+        ("version", "schema 99"),
+        ("magic", "starts with"),
+        ("length", "cut off"),
+        ("end", "cut off"),
+        ("0", "no snapshot"),
+        ("19", "no snapshot"),
+        ("30", "cut off"),
     ],
-)  # fmt: skip
+)
 def test_a_snapshot_that_is_not_sound_is_refused_and_the_older_one_used(
     tmp_path: Path, how: str, said: str
 ) -> None:

@@ -19,10 +19,20 @@ from bolts.publish import PublishBolt
 from spouts.readings import ReadingsSpout
 
 STEPS = (
-    "fetch", "apply", "commit", "keep", "announce",  # a batch
-    "write", "confirm", "name", "trim",  # a snapshot
-    "restore", "replay", "take", "try",  # a partition; only who takes it twice tries
-)  # fmt: skip
+    "fetch",
+    "apply",
+    "commit",
+    "keep",
+    "announce",  # a batch
+    "write",
+    "confirm",
+    "name",
+    "trim",  # a snapshot
+    "restore",
+    "replay",
+    "take",
+    "try",  # a partition; only who takes it twice tries
+)
 DEATHS = [f"{when} {step}" for step in STEPS for when in ("before", "after")]
 AT_ANY_TIME = [death for death in DEATHS if not death.endswith("try")]
 """Those that come whatever went before them."""

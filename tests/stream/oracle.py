@@ -24,10 +24,12 @@ def with_entries(frame: pl.DataFrame) -> pl.DataFrame:
     meter, day = pl.col("meter"), pl.col("date")
     moves = meter % 5 == 0
     tariff = (
-        pl.when(moves & (day >= SECOND_TARIFF)).then((meter + 5) % 12)
-        .when(moves & (day >= FIRST_TARIFF)).then((meter + 1) % 12)
+        pl.when(moves & (day >= SECOND_TARIFF))
+        .then((meter + 5) % 12)
+        .when(moves & (day >= FIRST_TARIFF))
+        .then((meter + 1) % 12)
         .otherwise(meter % 12)
-    )  # fmt: skip
+    )
     region = pl.when((meter % 7 == 3) & (day >= REGION)).then(meter + 1).otherwise(meter) % 3
     return frame.with_columns(
         tariff=pl.format("tariff_{}", tariff.cast(pl.String).str.zfill(2)),

@@ -37,9 +37,13 @@ def longest_wait(town: Town, slots: int, count: int) -> float:
     longest = 0.0
     with town.connect() as connection:
         producer = Producer(
-            town.log(connection), "town", town.partitions,
-            backlog_bytes=town.settings.log.backlog_mb << 20, full_timeout_s=60, depth=1,
-        )  # fmt: skip
+            town.log(connection),
+            "town",
+            town.partitions,
+            backlog_bytes=town.settings.log.backlog_mb << 20,
+            full_timeout_s=60,
+            depth=1,
+        )
         with producer:
             for _ in range(count):
                 for p in town.partitions:
@@ -81,9 +85,14 @@ def test_a_snapshot_is_due_after_the_backlogs_share(tmp_path: Path) -> None:
 
 def a_producer(town: Town, connection: Any, patience_s: float) -> Producer:
     return Producer(
-        town.log(connection), "town", town.partitions, backlog_bytes=1 << 20,
-        full_timeout_s=patience_s, depth=1, hold_bytes=1 << 30,
-    )  # fmt: skip
+        town.log(connection),
+        "town",
+        town.partitions,
+        backlog_bytes=1 << 20,
+        full_timeout_s=patience_s,
+        depth=1,
+        hold_bytes=1 << 30,
+    )
 
 
 def until_full_and_committed(town: Town, connection: Any, producer: Producer) -> None:

@@ -93,9 +93,13 @@ class Feeding(threading.Thread):
         mine = self.stream.filter(pl.col("meter") % producers == number)
         blocks = list(in_blocks(mine, self.town.register.partition_size, self.size // producers))
         producer = Producer(
-            log, f"town-{number}", self.town.partitions,
-            backlog_bytes=64 << 20, when_full="block", full_timeout_s=0,
-        )  # fmt: skip
+            log,
+            f"town-{number}",
+            self.town.partitions,
+            backlog_bytes=64 << 20,
+            when_full="block",
+            full_timeout_s=0,
+        )
         start = time.monotonic()
         for i, block in enumerate(blocks):
             time.sleep(max(0.0, start + i * self.seconds / len(blocks) - time.monotonic()))

@@ -55,9 +55,11 @@ class Stream:
         """A day of curves of all meters of the partition."""
         first = partition * METERS
         made = blocks.curves(
-            partition, np.arange(first, first + METERS), DAY0 + 48 * day,
+            partition,
+            np.arange(first, first + METERS),
+            DAY0 + 48 * day,
             np.full((METERS, 48), wh, np.uint16),
-        )  # fmt: skip
+        )
         for slot in range(48 * day, 48 * (day + 1)):
             self.sent.setdefault(slot, {})[partition] = METERS * wh
         self._take(partition, blocks.encode(made))
@@ -66,9 +68,12 @@ class Stream:
         """A newer value of all meters in one slot."""
         first = partition * METERS
         made = blocks.readings(
-            partition, np.arange(first, first + METERS), [DAY0 + slot] * METERS, [wh] * METERS,
+            partition,
+            np.arange(first, first + METERS),
+            [DAY0 + slot] * METERS,
+            [wh] * METERS,
             version=1,
-        )  # fmt: skip
+        )
         self.sent.setdefault(slot, {})[partition] = METERS * wh
         self._take(partition, blocks.encode(made))
 

@@ -88,9 +88,14 @@ def test_without_a_consumer_the_producer_waits_and_the_store_stays_bounded(
         bound = 3 << 20
         with town.connect() as connection:
             producer = Producer(
-                town.log(connection), "town", town.partitions, backlog_bytes=bound,
-                when_full="block", full_timeout_s=1.0, hold_bytes=1 << 30,
-            )  # fmt: skip
+                town.log(connection),
+                "town",
+                town.partitions,
+                backlog_bytes=bound,
+                when_full="block",
+                full_timeout_s=1.0,
+                hold_bytes=1 << 30,
+            )
             at = send_until_full(producer, blocks)
             assert at < len(blocks) - 1
             heads = town.log(connection).statuses(list(town.partitions))
@@ -123,9 +128,12 @@ def test_a_shedding_producer_counts_what_it_drops(tmp_path: Path) -> None:
         feeding = Feeding(town, a_stream(8, 300, 144), 500, 0)
         with town.connect() as connection:
             producer = Producer(
-                town.log(connection), "town", town.partitions, backlog_bytes=60_000,
+                town.log(connection),
+                "town",
+                town.partitions,
+                backlog_bytes=60_000,
                 when_full="shed",
-            )  # fmt: skip
+            )
             for block in feeding.blocks:
                 producer.send(block)
             producer.flush()

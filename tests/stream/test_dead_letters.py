@@ -27,9 +27,13 @@ def test_refused_blocks_do_not_fill_the_store(tmp_path: Path, keep_mb: int) -> N
     refused = blocks.encode(unknown)
     with TestServer(tmp_path / "r", maxmemory="12mb") as server:
         town = a_town(
-            tmp_path, server.url, METERS, METERS, snapshot__every_s=3600.0,
+            tmp_path,
+            server.url,
+            METERS,
+            METERS,
+            snapshot__every_s=3600.0,
             dead_letters__keep_mb=keep_mb,
-        )  # fmt: skip
+        )
         bolt = started(AggregateBolt, town)
         count = 30_000_000 // len(refused)
         with town.connect() as connection:

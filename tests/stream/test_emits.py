@@ -79,9 +79,12 @@ def test_a_good_tuple_goes_out_whole() -> None:
     text, end, rest = pipe.getvalue().decode().partition("\nend\n")
     assert (end, rest) == ("\nend\n", "")
     assert json.loads(text) == {
-        "command": "emit", "tuple": [1, "é", [2.5, None]], "stream": "s", "anchors": ["a"],
+        "command": "emit",
+        "tuple": [1, "é", [2.5, None]],
+        "stream": "s",
+        "anchors": ["a"],
         "need_task_ids": False,
-    }  # fmt: skip
+    }
 
 
 def test_a_component_without_the_check_does_lose_it() -> None:

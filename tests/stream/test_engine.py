@@ -28,7 +28,7 @@ from tests.stream.town import (
     in_blocks,
     truth,
     wait_until,
-)  # fmt: skip
+)
 from wattstorm.engine.lease import LIFETIME_S, Lease
 from wattstorm.engine.supervisor import Engine
 from wattstorm.engine.watch import Watch
@@ -48,9 +48,7 @@ def town(tmp_path: Path) -> Iterator[Town]:
 
 def feed(town: Town, stream: Any) -> None:
     with town.connect() as connection:
-        producer = Producer(
-            town.log(connection), "town", town.partitions, backlog_bytes=64 << 20
-        )  # fmt: skip
+        producer = Producer(town.log(connection), "town", town.partitions, backlog_bytes=64 << 20)
         for block in in_blocks(stream, 25, 200):
             producer.send(block)
         producer.flush()
@@ -130,9 +128,7 @@ def test_a_silent_worker_is_replaced(town: Town) -> None:
     wait_until(lambda: both_running(town), 30, "two workers")
     first = pids(town)
     os.kill(first[1], signal.SIGSTOP)
-    wait_until(
-        lambda: both_running(town) and first[1] not in pids(town), 30, "a new worker"
-    )  # fmt: skip
+    wait_until(lambda: both_running(town) and first[1] not in pids(town), 30, "a new worker")
     assert first[0] in pids(town)
     stop.set()
     thread.join(30)

@@ -141,8 +141,11 @@ def test_a_backup_of_the_same_store_does_not_meet_its_own_future(town: Town) -> 
     send(town, block(1, 110, [0], version=1), block(2))
     third = work(town)
     assert nation(town) == {
-        0: (1000, METERS), 1: (1010, METERS), 2: (1000, METERS), 3: (1000, METERS)
-    }  # fmt: skip
+        0: (1000, METERS),
+        1: (1010, METERS),
+        2: (1000, METERS),
+        3: (1000, METERS),
+    }
     with town.connect() as connection:
         assert audit(town, connection)["double"] == METERS
     save(third)

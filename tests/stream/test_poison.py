@@ -27,7 +27,7 @@ from tests.stream.town import (
     committed_sums,
     drained,
     wait_until,
-)  # fmt: skip
+)
 from wattstorm.engine.watch import Watch
 from wattstorm.errors import EmitError, EngineError, FencedOff, StoreUnreachable
 from wattstorm.metering import block as blocks

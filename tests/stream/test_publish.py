@@ -30,9 +30,14 @@ def server(tmp_path: Path) -> Iterator[TestServer]:
 @pytest.fixture
 def town(tmp_path: Path, server: TestServer) -> Town:
     return a_town(
-        tmp_path, server.url, 2 * METERS, METERS, results__publish_ms=1,
-        stream__deadline_hours=24.0, snapshot__every_s=3600.0,
-    )  # fmt: skip
+        tmp_path,
+        server.url,
+        2 * METERS,
+        METERS,
+        results__publish_ms=1,
+        stream__deadline_hours=24.0,
+        snapshot__every_s=3600.0,
+    )
 
 
 @pytest.fixture
@@ -41,9 +46,15 @@ def aggregate(town: Town) -> Part:
 
 
 def feed(
-    bolt: Part, town: Town, partition: int, slot: int, number: int, meters: int = METERS,
-    wh: int = 100, version: int = 0,
-) -> None:  # fmt: skip
+    bolt: Part,
+    town: Town,
+    partition: int,
+    slot: int,
+    number: int,
+    meters: int = METERS,
+    wh: int = 100,
+    version: int = 0,
+) -> None:
     """Readings of the first `meters` of a partition, appended as block `number` and committed."""
     first = partition * METERS
     made = blocks.readings(

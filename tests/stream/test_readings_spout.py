@@ -20,9 +20,14 @@ from tests.stream.town import Town, a_town
 def town(tmp_path: Path) -> Iterator[Town]:
     with TestServer(tmp_path / "r") as server:
         yield a_town(
-            tmp_path, server.url, 50, 10, batch__max_blocks=3, batch__pending=2,
+            tmp_path,
+            server.url,
+            50,
+            10,
+            batch__max_blocks=3,
+            batch__pending=2,
             store__timeout_s=1.0,
-        )  # fmt: skip
+        )
 
 
 def polled(part: Part, seconds: float = 0.05) -> list[tuple[int, ...]]:

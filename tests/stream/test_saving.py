@@ -158,9 +158,13 @@ def test_death_between_any_two_steps_of_a_save_leaves_a_base(
     monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)  # the dead do not tidy up
     with pytest.raises(DeathError):
         snapshots.save(
-            {"x": np.array([2])}, {"position": 2}, "b", confirm=confirm, remove=[old],
+            {"x": np.array([2])},
+            {"position": 2},
+            "b",
+            confirm=confirm,
+            remove=[old],
             rows=dict.fromkeys(list(kept)[:3]) | {"0/cells.3": kept["0/cells.3"]},
-        )  # fmt: skip
+        )
     monkeypatch.undo()
     after = SnapshotDir(tmp_path, 0, "here")
     known = [old, new] if confirmed else [old]

@@ -85,8 +85,11 @@ def test_a_tuple_is_acked_when_all_that_grew_out_of_it_is() -> None:
     tasks = run([1, 13, 7, 2])
     assert tasks.of["last"].component.seen == [1, 7, 2]
     assert tasks.of["numbers"].component.became == [
-        ("ack", "id 1"), ("fail", "id 13"), ("fail", "id 7"), ("ack", "id 2"),
-    ]  # fmt: skip
+        ("ack", "id 1"),
+        ("fail", "id 13"),
+        ("fail", "id 7"),
+        ("ack", "id 2"),
+    ]
     assert tasks.pending == 0
     assert not tasks.tracker.live
 

@@ -82,10 +82,14 @@ def a_stream(seed: int, meters: int, slots: int) -> pl.DataFrame:
     rng = np.random.default_rng(seed)
     n = meters * slots
     key = np.arange(n)
-    base = pl.DataFrame({
-        "meter": key % meters, "slot": DAY0 + key // meters,
-        "wh": rng.integers(0, 3601, n), "version": np.zeros(n, np.int64),
-    })  # fmt: skip
+    base = pl.DataFrame(
+        {
+            "meter": key % meters,
+            "slot": DAY0 + key // meters,
+            "wh": rng.integers(0, 3601, n),
+            "version": np.zeros(n, np.int64),
+        }
+    )
     corrections = base.sample(n // 20, seed=seed).with_columns(
         wh=pl.Series(rng.integers(0, 3601, n // 20)),
         version=pl.Series(rng.integers(0, 3, n // 20)),
@@ -106,9 +110,13 @@ def in_blocks(stream: pl.DataFrame, partition_size: int, size: int) -> Iterator[
         part = stream[at : at + size].with_columns(p=pl.col("meter") // partition_size)
         for (number,), rows in part.group_by("p", maintain_order=True):
             yield blocks.readings(
-                int(number), rows["meter"], rows["slot"], rows["wh"], version=rows["version"],
+                int(number),
+                rows["meter"],
+                rows["slot"],
+                rows["wh"],
+                version=rows["version"],
                 producer="town",
-            )  # fmt: skip
+            )
 
 
 def committed_sums(town: Town, connection: Connection) -> dict[str, dict[int, tuple[int, int]]]:

@@ -31,9 +31,11 @@ def show(
     """
     rows = settings_of(context).rows()
     if as_json:
-        print_json({
-            row.name: {"value": row.value, "origin": row.origin, "description": row.description}
-            for row in rows
-        })  # fmt: skip
+        print_json(
+            {
+                row.name: {"value": row.value, "origin": row.origin, "description": row.description}
+                for row in rows
+            }
+        )
         return
     print(table(("setting", "value", "from", "meaning"), [(*row,) for row in rows]))

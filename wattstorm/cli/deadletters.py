@@ -38,11 +38,13 @@ def dead(
         for p in results.partitions:
             letters += [
                 {
-                    "reason": letter.reason, "where": f"partition {p}, entry {letter.position}",
-                    "readings": letter.count, "what": letter.what,
+                    "reason": letter.reason,
+                    "where": f"partition {p}, entry {letter.position}",
+                    "readings": letter.count,
+                    "what": letter.what,
                 }
                 for letter in store.list(p, max(0, limit - len(letters)))
-            ]  # fmt: skip
+            ]
         account = results.conservation()
         bounds = results.dead_letters()
     counts = dict(account.rejected)

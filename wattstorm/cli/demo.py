@@ -75,12 +75,15 @@ def _run(data: Path, workers: int, homes: int) -> bool:
 
     out, begun = console(), time.monotonic()
     settings = Settings.load(
-        config=os.devnull, environ={},
+        config=os.devnull,
+        environ={},
         options={
-            "data.directory": data, "stream.time_zone": ZONE, "store.url": "",
+            "data.directory": data,
+            "stream.time_zone": ZONE,
+            "store.url": "",
             "engine.workers": workers,
         },
-    )  # fmt: skip
+    )
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     job = _job(settings)
     write_register(job.town, homes, data / "meters.parquet")
@@ -134,9 +137,12 @@ def _job(settings: Settings) -> Job:
     driver = from_temperatures([day_number(day) for day in days], CELSIUS, seed=SEED)
     town = Town(seed=SEED, time_zone=ZONE, driver=driver, threads=2)
     return Job(
-        town, tuple(days), TYPICAL, power_margin=settings.stream.power_margin,
+        town,
+        tuple(days),
+        TYPICAL,
+        power_margin=settings.stream.power_margin,
         ledger=settings.data.directory / "ledger",
-    )  # fmt: skip
+    )
 
 
 def _stream(job: Job, sending: Sending, watch: Watch, engine: Engine, keeper: StoreKeeper) -> int:
@@ -175,10 +181,16 @@ def _print_days(results: Results) -> None:
     for number, celsius in zip(np.unique(dates).tolist(), CELSIUS, strict=True):
         wh = whole.wh[dates == number]
         peak = whole.local_labels()[int(np.flatnonzero(dates == number)[wh.argmax()])]
-        rows.append((
-            peak[:10], f"{celsius} °C", len(wh), energy(int(wh.sum())), peak[11:16],
-            f"{whole.coverage[dates == number].min():.2%}",
-        ))  # fmt: skip
+        rows.append(
+            (
+                peak[:10],
+                f"{celsius} °C",
+                len(wh),
+                energy(int(wh.sum())),
+                peak[11:16],
+                f"{whole.coverage[dates == number].min():.2%}",
+            )
+        )
     columns = ("day", ">mean", ">slots", ">energy", ">peak at", ">coverage from")
     print(table(columns, rows) + "\n", flush=True)
 

@@ -30,10 +30,12 @@ def settings_of(data: Path, workers: int) -> Settings:
         config=os.devnull,
         environ={},
         options={
-            "data.directory": data, "stream.time_zone": TIME_ZONE, "store.url": "",
+            "data.directory": data,
+            "stream.time_zone": TIME_ZONE,
+            "store.url": "",
             "engine.workers": workers,
         },
-    )  # fmt: skip
+    )
 
 
 def run(data: Path, workers: int) -> bool:

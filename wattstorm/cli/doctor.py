@@ -127,9 +127,11 @@ def _directory(settings: Settings) -> Iterator[Finding]:
         yield Finding("data directory", "warning", what, f"chmod go-w {directory}")
     elif opened := [path for path in _readings_in(directory) if path.stat().st_mode & 0o077]:
         yield Finding(
-            "data directory", "warning", f"{opened[0]} is open to others",
+            "data directory",
+            "warning",
+            f"{opened[0]} is open to others",
             f"chmod -R go-rwx {directory}: ids of meters and readings are in it",
-        )  # fmt: skip
+        )
     else:
         yield Finding("data directory", "ok", f"{directory}, {mode:04o}, what is in it is private")
 

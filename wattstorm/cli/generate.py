@@ -72,9 +72,17 @@ def curves(
 
     days, homes = options.dates_of(first_day, last_day), options.range_of(meters, first, shard)
     town = options.town_of(
-        settings_of(context), seed=seed, engine=engine, model=model, temperatures=temperatures,
-        strength=strength, off_peak=off_peak, car=car, solar=solar, threads=threads,
-    )  # fmt: skip
+        settings_of(context),
+        seed=seed,
+        engine=engine,
+        model=model,
+        temperatures=temperatures,
+        strength=strength,
+        off_peak=off_peak,
+        car=car,
+        solar=solar,
+        threads=threads,
+    )
     begun = time.monotonic()
     total = len(homes) * len(days) * town.generator.model.slots
     with progress("drawing", total) as done:
@@ -113,9 +121,14 @@ def register(
     from generator.register import write_register
 
     town = options.town_of(
-        settings_of(context), seed=seed, engine=engine, model=model,
-        off_peak=off_peak, car=car, solar=solar,
-    )  # fmt: skip
+        settings_of(context),
+        seed=seed,
+        engine=engine,
+        model=model,
+        off_peak=off_peak,
+        car=car,
+        solar=solar,
+    )
     write_register(town, meters, out, first=first, shares=options.shares_of(shares))
     say(f"{out}: {meters:,} meters; next: wattstorm register build {out}")
 
@@ -170,13 +183,28 @@ def stream(
     settings = settings_of(context)
     days, found = options.dates_of(first_day, last_day), open_register(settings)
     town = options.town_of(
-        settings, seed=seed, engine=engine, model=model, temperatures=temperatures,
-        strength=strength, off_peak=off_peak, car=car, solar=solar, threads=threads,
-    )  # fmt: skip
+        settings,
+        seed=seed,
+        engine=engine,
+        model=model,
+        temperatures=temperatures,
+        strength=strength,
+        off_peak=off_peak,
+        car=car,
+        solar=solar,
+        threads=threads,
+    )
     job = Job(
-        town, days, options.faults_of(faults, fault or [], settings), shape, block,
-        _rate(rate), speed, settings.stream.power_margin, ledger,
-    )  # fmt: skip
+        town,
+        days,
+        options.faults_of(faults, fault or [], settings),
+        shape,
+        block,
+        _rate(rate),
+        speed,
+        settings.stream.power_margin,
+        ledger,
+    )
     name = name or name_of(job, found)
     if job.faults.any and ledger is None:
         job = job.with_ledger(settings.data.directory / "ledger" / name)
@@ -190,9 +218,12 @@ def stream(
         took = time.monotonic() - begun
         runs = any(beat["alive"] for beat in heartbeats(store.connection, settings.store.prefix))
     facts = {
-        "sent": sent, "seconds": round(took, 3), "producer": name,
-        "ledger": str(job.ledger) if job.ledger else None, "engine_runs": runs,
-    }  # fmt: skip
+        "sent": sent,
+        "seconds": round(took, 3),
+        "producer": name,
+        "ledger": str(job.ledger) if job.ledger else None,
+        "engine_runs": runs,
+    }
     if as_json:
         print_json(facts)
         return
@@ -213,9 +244,14 @@ class Done(Protocol):
 def progress(what: str, total: int) -> Iterator[Done]:
     """A bar on stderr, if somebody watches; told how much more is done."""
     with Progress(
-        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
-        console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty(),
-    ) as shown:  # fmt: skip
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    ) as shown:
         task = shown.add_task(what, total=total)
         yield lambda readings: shown.update(task, advance=readings)
 

@@ -53,9 +53,12 @@ def fit(
         context, files, time_zone, minutes, meter_column, time_column, energy_column, unit
     )
     model = fit_model(
-        homes, seed=seed, licence=licence, say=say,
+        homes,
+        seed=seed,
+        licence=licence,
+        say=say,
         source=source or ", ".join(path.name for path in files),
-    )  # fmt: skip
+    )
     card = model.save(out)
     aside = ", ".join(f"{n} {reason}" for reason, n in homes.aside.items()) or "none"
     say(f"{out}: {card['homes']} homes, {card['bytes'] / 2**20:.1f} MB; set aside: {aside}")

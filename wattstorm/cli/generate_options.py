@@ -73,9 +73,13 @@ def town_of(
     if off_peak or car or solar:
         layers = Layers(off_peak=off_peak, car=car, solar=solar)
     town = Town(
-        seed=seed, time_zone=settings.stream.time_zone, engine=engine, model=model,
-        layers=layers, threads=threads,
-    )  # fmt: skip
+        seed=seed,
+        time_zone=settings.stream.time_zone,
+        engine=engine,
+        model=model,
+        layers=layers,
+        threads=threads,
+    )
     if temperatures is None and strength == 1.0:
         return town
     return replace(town, driver=_driver(town, temperatures, seed, strength))

@@ -102,23 +102,34 @@ def send(
         say(f"{rows:,} rows are not in order of time and are sorted in memory")
     with (
         Producer(
-            Log(store.connection, prefix), name, range(register.partitions),
-            backlog_bytes=settings.log.backlog_mb << 20, when_full=settings.log.when_full,
-            full_timeout_s=settings.log.full_timeout_s, should_stop=_Patience(),
+            Log(store.connection, prefix),
+            name,
+            range(register.partitions),
+            backlog_bytes=settings.log.backlog_mb << 20,
+            when_full=settings.log.when_full,
+            full_timeout_s=settings.log.full_timeout_s,
+            should_stop=_Patience(),
         ) as producer,
         _progress() as progress,
-    ):  # fmt: skip
+    ):
         loading = Loading(
-            register, SlotGrid(settings.stream.slot_minutes), producer,
+            register,
+            SlotGrid(settings.stream.slot_minutes),
+            producer,
             Intake(
-                store.connection, prefix, keep=settings.dead_letters.keep,
+                store.connection,
+                prefix,
+                keep=settings.dead_letters.keep,
                 bytes_=share_of(
-                    settings.dead_letters.keep_mb, register.partitions,
+                    settings.dead_letters.keep_mb,
+                    register.partitions,
                     store.connection.info.maxmemory,
                 ),
             ),
-            files, channel, block,
-        )  # fmt: skip
+            files,
+            channel,
+            block,
+        )
         task = progress.add_task("reading", total=rows)
         for batch_rows in batches:
             loading.load(batch_rows)
@@ -127,9 +138,15 @@ def send(
     used = [lane.partition for lane in producer.lanes if lane.last]
     tails = Log(store.connection, prefix).tails(used)
     return Sent(
-        store, prefix, name, counts.sent_readings, counts.sent_blocks, counts.shed_readings,
-        loading.refused, dict(zip(used, tails, strict=True)),
-    )  # fmt: skip
+        store,
+        prefix,
+        name,
+        counts.sent_readings,
+        counts.sent_blocks,
+        counts.shed_readings,
+        loading.refused,
+        dict(zip(used, tails, strict=True)),
+    )
 
 
 class _Patience:
@@ -152,9 +169,15 @@ class _Patience:
 def _progress() -> Progress:
     console = Console(stderr=True)
     return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("rows"),
-        TimeRemainingColumn(), console=console, transient=True, disable=not sys.stderr.isatty(),
-    )  # fmt: skip
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("rows"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
 
 
 def _check(wanted: Wanted) -> None:

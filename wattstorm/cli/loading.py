@@ -49,9 +49,11 @@ class Loading:
         dense, slots, reason = self._checked(rows)
         good = np.flatnonzero(reason == _FINE)
         self._send(
-            dense[good], slots[good],
-            _filled(rows["wh"], np.int64)[good], _filled(rows["version"], np.uint16)[good],
-        )  # fmt: skip
+            dense[good],
+            slots[good],
+            _filled(rows["wh"], np.int64)[good],
+            _filled(rows["version"], np.uint16)[good],
+        )
         reasons = Counter(Outcome(code).name.lower() for code in reason[reason != _FINE].tolist())
         # Sent first: a count without its readings would be worse than readings without a count.
         self.producer.flush()
@@ -92,11 +94,15 @@ class Loading:
                 part = slice(at, min(at + self.block, stop))
                 self.producer.send(
                     blocks.readings(
-                        int(partition[at]), dense[part], slots[part], wh[part],
-                        version=_constant(version[part]), channel=self.channel,
+                        int(partition[at]),
+                        dense[part],
+                        slots[part],
+                        wh[part],
+                        version=_constant(version[part]),
+                        channel=self.channel,
                         slot_minutes=self.grid.minutes,
                     )
-                )  # fmt: skip
+                )
 
     def _letters(self, rows: pl.DataFrame, reason: npt.NDArray[np.uint8]) -> list[RefusedRow]:
         """The newest refused rows of the batch, as many as are kept."""

@@ -70,10 +70,13 @@ def show(
     when = parse_date(day)
     counts = register.counts(day_number(when))
     facts = {
-        "directory": str(register.directory), "version": register.version,
-        "meters": register.count, "partitions": register.partitions,
-        "partition_size": register.partition_size, "date": when.isoformat(),
-    }  # fmt: skip
+        "directory": str(register.directory),
+        "version": register.version,
+        "meters": register.count,
+        "partitions": register.partitions,
+        "partition_size": register.partition_size,
+        "date": when.isoformat(),
+    }
     if as_json:
         by_tariff = {
             tariff: dict(zip(register.regions, row, strict=True))

@@ -30,9 +30,12 @@ def _group() -> None:
 
 @app.command("national", short_help="All meters.")
 def national(
-    context: typer.Context, day: Day = None, channel: Channel = "import",
-    as_json: AsJson = False, as_csv: AsCsv = False,
-) -> None:  # fmt: skip
+    context: typer.Context,
+    day: Day = None,
+    channel: Channel = "import",
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
     """\b
     wattstorm results national
     wattstorm results national --date 2013-06-24 --csv > national.csv
@@ -44,9 +47,13 @@ def national(
 
 @app.command("tariff", short_help="One tariff.")
 def tariff(
-    context: typer.Context, name: str, day: Day = None, channel: Channel = "import",
-    as_json: AsJson = False, as_csv: AsCsv = False,
-) -> None:  # fmt: skip
+    context: typer.Context,
+    name: str,
+    day: Day = None,
+    channel: Channel = "import",
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
     """\b
     wattstorm results tariff base_6 --date 2013-06-24
 
@@ -57,9 +64,13 @@ def tariff(
 
 @app.command("region", short_help="One region.")
 def region(
-    context: typer.Context, name: str, day: Day = None, channel: Channel = "import",
-    as_json: AsJson = False, as_csv: AsCsv = False,
-) -> None:  # fmt: skip
+    context: typer.Context,
+    name: str,
+    day: Day = None,
+    channel: Channel = "import",
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
     """\b
     wattstorm results region north --json
 
@@ -97,11 +108,16 @@ def print_curve(curve: Curve) -> None:
     rows = [
         (label[11:], f"{wh:,}", f"{readings:,}/{expected:,}", f"{coverage:.1%}", revision, status)
         for label, wh, readings, expected, coverage, revision, status in zip(
-            curve.local_labels(), curve.wh.tolist(), curve.readings.tolist(),
-            curve.expected.tolist(), curve.coverage.tolist(), curve.revision.tolist(),
-            curve.status.tolist(), strict=True,
+            curve.local_labels(),
+            curve.wh.tolist(),
+            curve.readings.tolist(),
+            curve.expected.tolist(),
+            curve.coverage.tolist(),
+            curve.revision.tolist(),
+            curve.status.tolist(),
+            strict=True,
         )
-    ]  # fmt: skip
+    ]
     out.print()
     columns = ("local time", ">Wh", ">meters", ">coverage", ">revision", "status")
     print(table(columns, rows))
@@ -115,8 +131,9 @@ def print_head(curve: Curve) -> None:
         f"{curve.label} · {curve.channel} · {_days(curve.first, curve.last)} "
         f"({curve.calendar.time_zone}) · {energy(curve.total_wh)} in {len(curve)} slots, "
         f"{final} final · coverage from {curve.coverage.min():.1%}",
-        style="bold", markup=False,
-    )  # fmt: skip
+        style="bold",
+        markup=False,
+    )
     print_plot(out, curve.wh.tolist(), curve.local_labels())
 
 

@@ -90,10 +90,14 @@ def read_days(
         for i, path in enumerate(files)
     ]
     rows = (
-        pl.concat(frames).drop_nulls().unique(["meter", "at"], keep="last")
+        pl.concat(frames)
+        .drop_nulls()
+        .unique(["meter", "at"], keep="last")
         .group_by("meter", (pl.col("at") // seconds).cast(pl.Int32).alias("slot"))
-        .agg(pl.col("wh").sum()).sort("meter", "slot").collect()
-    )  # fmt: skip
+        .agg(pl.col("wh").sum())
+        .sort("meter", "slot")
+        .collect()
+    )
     if not rows.height:
         raise IngestError(f"no reading in {', '.join(map(str, files))}", "see wattstorm ingest -h")
     slots = rows["slot"].to_numpy()
@@ -156,10 +160,12 @@ def _frame(
 
     letters = np.frombuffer(b"abcdefghijklmno.", np.uint8)[symbols(spelled, segments)]
     text = np.ascontiguousarray(letters).view(f"S{segments}").ravel().astype(str)
-    return pl.DataFrame({
-        "meter": meters,
-        "date": pl.Series(days).cast(pl.Date),
-        "slots": (~np.isnan(curves)).sum(axis=1).astype(np.int16),
-        "word": text,
-        "packed": spelled,
-    })  # fmt: skip
+    return pl.DataFrame(
+        {
+            "meter": meters,
+            "date": pl.Series(days).cast(pl.Date),
+            "slots": (~np.isnan(curves)).sum(axis=1).astype(np.int16),
+            "word": text,
+            "packed": spelled,
+        }
+    )

@@ -50,8 +50,11 @@ def status(
     if env is not None:
         with Nimbus(*environment(env, project).nimbus) as nimbus:
             found["storm"] = topology_report(nimbus, settings.storm.name) or {
-                "topology": None, "status": "not there", "components": [], "errors": [],
-            }  # fmt: skip
+                "topology": None,
+                "status": "not there",
+                "components": [],
+                "errors": [],
+            }
     if as_json:
         print_json(found)
     else:
@@ -78,16 +81,16 @@ def gather(results: Results, seconds: float, days: int = 8) -> dict[str, Any]:
     return {
         "running": health.running,
         "store": {
-            "product": health.store, "address": results.connection.address,
-            "append_only": health.append_only, "warnings": list(health.warnings),
+            "product": health.store,
+            "address": results.connection.address,
+            "append_only": health.append_only,
+            "warnings": list(health.warnings),
         },
         "rates": {"readings_per_s": rate("received"), "batches_per_s": rate("batches")},
         "batches": audit.get("batches", 0),
         "blocks": audit.get("blocks", 0),
         "waiting_blocks": health.waiting_blocks,
-        "partitions": [
-            {**vars(lag), "waiting_blocks": lag.waiting_blocks} for lag in lags
-        ],
+        "partitions": [{**vars(lag), "waiting_blocks": lag.waiting_blocks} for lag in lags],
         "conservation": account.as_dict(),
         "conservation_line": account.line(),
         "balances": [{**asdict(balance), "holds": balance.holds} for balance in balances],
@@ -95,7 +98,7 @@ def gather(results: Results, seconds: float, days: int = 8) -> dict[str, Any]:
         "alarms": list(_alarms(lags, account, balances)),
         "dead_letters": asdict(results.dead_letters()),
         "workers": list(health.workers),
-    }  # fmt: skip
+    }
 
 
 def _alarms(
@@ -174,14 +177,22 @@ def _print_storm(storm: dict[str, Any]) -> None:
     )
     names = ("component", "tasks", "emitted", "acked", "failed", "latency_ms")
     rows = [
-        [*(("" if row[name] is None else f"{row[name]:,}") if name != "component" else row[name]
-           for name in names), " ".join(row["workers"])]
+        [
+            *(
+                ("" if row[name] is None else f"{row[name]:,}")
+                if name != "component"
+                else row[name]
+                for name in names
+            ),
+            " ".join(row["workers"]),
+        ]
         for row in storm["components"]
-    ]  # fmt: skip
+    ]
     print(table([names[0], *(f">{name}" for name in names[1:]), "workers"], rows))
     for error in storm["errors"]:
         when = time.strftime("%H:%M:%S", time.localtime(error["at"]))
         out.print(
             f"error      {when} {error['component']} on {error['where']}: {error['error']}",
-            soft_wrap=True, markup=False,
-        )  # fmt: skip
+            soft_wrap=True,
+            markup=False,
+        )

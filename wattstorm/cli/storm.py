@@ -86,9 +86,8 @@ def status(
     """
     cluster = running()
     daemons = [
-        {"daemon": name, "pid": pid, "alive": is_alive(pid)}
-        for name, pid in cluster.pids().items()
-    ]  # fmt: skip
+        {"daemon": name, "pid": pid, "alive": is_alive(pid)} for name, pid in cluster.pids().items()
+    ]
     daemons += [{"daemon": "worker", "pid": pid, "alive": True} for pid in cluster.worker_pids()]
     with Nimbus(development.HOST, cluster.nimbus_port) as nimbus:
         summary = nimbus.summary()

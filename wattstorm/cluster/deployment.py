@@ -139,9 +139,13 @@ class Deployment:
     def submit(self, tasks: Mapping[str, int]) -> None:
         """Hand the topology to streamparse; `tasks`: component → how many."""
         submit(
-            self.environment, self.options, name=self.name, tasks=tasks,
-            topology=self.settings.engine.topology, say=self.say,
-        )  # fmt: skip
+            self.environment,
+            self.options,
+            name=self.name,
+            tasks=tasks,
+            topology=self.settings.engine.topology,
+            say=self.say,
+        )
 
     def _leave_nothing(self, nimbus: Nimbus) -> None:
         try:

@@ -236,9 +236,11 @@ def _daemons(cluster: Cluster, home: StormHome) -> list[dict[str, Any]]:
         return {"name": name, "command": command}
 
     zookeeper = java(
-        "zookeeper", "org.apache.storm.shade.org.apache.zookeeper.server.ZooKeeperServerMain",
-        str(cluster.directory / "conf" / "zoo.cfg"), heap=128,
-    )  # fmt: skip
+        "zookeeper",
+        "org.apache.storm.shade.org.apache.zookeeper.server.ZooKeeperServerMain",
+        str(cluster.directory / "conf" / "zoo.cfg"),
+        heap=128,
+    )
     supervisors = [
         java(f"supervisor-{i}", "org.apache.storm.daemon.supervisor.Supervisor")
         for i in range(1, len(cluster.supervisors) + 1)
@@ -254,8 +256,12 @@ def _start_keeper(cluster: Cluster, shim: Path) -> Cluster:
     with (cluster.logs / "keeper.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "wattstorm.cluster.keeper", str(cluster.directory)],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ, start_new_session=True,
-        )  # fmt: skip
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environ,
+            start_new_session=True,
+        )
     keeper = {"pid": process.pid, "started": started(process.pid)}
     cluster = Cluster(**{**vars(cluster), "keeper": keeper})
     card = {**asdict(cluster), "directory": str(cluster.directory)}

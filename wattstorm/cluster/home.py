@@ -94,9 +94,16 @@ def make_home(directory: Path) -> None:
 
 def _copy_jars(maven: str, pom: Path, target: Path) -> None:
     command = [
-        maven, "--batch-mode", "--quiet", "--strict-checksums", "--file", str(pom),
-        "dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={target}",
-    ]  # fmt: skip
+        maven,
+        "--batch-mode",
+        "--quiet",
+        "--strict-checksums",
+        "--file",
+        str(pom),
+        "dependency:copy-dependencies",
+        "-DincludeScope=runtime",
+        f"-DoutputDirectory={target}",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if done.returncode or not any(target.glob("*.jar")):
         lines = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]

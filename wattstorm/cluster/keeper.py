@@ -42,10 +42,14 @@ class Daemon:
     def start(self) -> None:
         with (self.directory / "logs" / f"{self.name}.out").open("ab") as out:
             self.process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                cwd=self.directory, env=self.environ,
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                cwd=self.directory,
+                env=self.environ,
                 preexec_fn=lambda: end_with_parent(signal.SIGTERM),
-            )  # fmt: skip
+            )
         self.start_at = 0.0
 
     def tend(self) -> bool:

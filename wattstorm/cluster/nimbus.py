@@ -29,9 +29,13 @@ class Nimbus:
         self.address, self._thrift = f"{host}:{port}", storm_thrift
         try:
             self._client = make_client(
-                storm_thrift.Nimbus, host=host, port=port, timeout=int(1000 * timeout_s),
-                proto_factory=TBinaryProtocolFactory(), trans_factory=TFramedTransportFactory(),
-            )  # fmt: skip
+                storm_thrift.Nimbus,
+                host=host,
+                port=port,
+                timeout=int(1000 * timeout_s),
+                proto_factory=TBinaryProtocolFactory(),
+                trans_factory=TFramedTransportFactory(),
+            )
         except (TException, OSError) as error:
             raise ClusterError(
                 f"no Nimbus answers at {self.address}: {error_text(error)}",

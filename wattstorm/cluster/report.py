@@ -36,18 +36,27 @@ def topology_report(nimbus: Nimbus, name: str) -> dict[str, Any] | None:
         row["workers"] = sorted(row["workers"])
         row["latency_ms"] = _mean(row.pop("latencies"))
     return {
-        "topology": found.id, "status": found.status, "uptime_s": found.uptime_secs,
-        "workers": found.num_workers, "tasks": found.num_tasks,
+        "topology": found.id,
+        "status": found.status,
+        "uptime_s": found.uptime_secs,
+        "workers": found.num_workers,
+        "tasks": found.num_tasks,
         "components": sorted(components.values(), key=lambda row: str(row["component"])),
         "errors": _errors(nimbus.errors(found.id)),
-    }  # fmt: skip
+    }
 
 
 def _empty(component: str) -> dict[str, Any]:
     return {
-        "component": component, "tasks": 0, "workers": set(), "uptime_s": 2**31,
-        "emitted": 0, "acked": 0, "failed": 0, "latencies": [],
-    }  # fmt: skip
+        "component": component,
+        "tasks": 0,
+        "workers": set(),
+        "uptime_s": 2**31,
+        "emitted": 0,
+        "acked": 0,
+        "failed": 0,
+        "latencies": [],
+    }
 
 
 def _add(row: dict[str, Any], stats: Any) -> None:
@@ -76,11 +85,13 @@ def _errors(reported: Iterable[tuple[str, Any]]) -> list[dict[str, Any]]:
     """The newest ones, with the telling line of each."""
     rows = [
         {
-            "component": component, "at": error.error_time_secs,
-            "where": f"{error.host}:{error.port}", "error": telling(error.error),
+            "component": component,
+            "at": error.error_time_secs,
+            "where": f"{error.host}:{error.port}",
+            "error": telling(error.error),
         }
         for component, error in reported
-    ]  # fmt: skip
+    ]
     return rows[:ERRORS]
 
 
@@ -91,9 +102,10 @@ def telling(stack: str) -> str:
     if python:
         # After the frames, which are indented in the original, comes the exception itself.
         rest = [
-            line for line in lines[python[-1] + 1 :]
+            line
+            for line in lines[python[-1] + 1 :]
             if not line.startswith(("File ", "at ", "^", "~")) and ":" in line
-        ]  # fmt: skip
+        ]
         if rest:
             return rest[0][:600] if "wattstorm.errors" in rest[0] else rest[-1][:600]
     return lines[0][:600] if lines else ""

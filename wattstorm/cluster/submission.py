@@ -148,12 +148,14 @@ def project(
         directory = Path(place)
         (directory / "options.json").write_text(json.dumps(dict(options)))
         (directory / "config.json").write_text(
-            json.dumps({
-                "topology_specs": "specs/",
-                "virtualenv_specs": "virtualenvs/",
-                "envs": {environment.name: environment.for_streamparse()},
-            })
-        )  # fmt: skip
+            json.dumps(
+                {
+                    "topology_specs": "specs/",
+                    "virtualenv_specs": "virtualenvs/",
+                    "envs": {environment.name: environment.for_streamparse()},
+                }
+            )
+        )
         (directory / "specs").mkdir()
         (directory / "specs" / f"{TOPOLOGY}.py").write_text(
             f"from {module} import {attribute} as topology\n"
@@ -175,17 +177,31 @@ def set_tasks(topology: Any, tasks: Mapping[str, int]) -> None:
 
 def _sparse(directory: Path, environment: Environment, name: str) -> None:
     command = [
-        sys.executable, "-m", "streamparse.cli.sparse", "submit", "--name", TOPOLOGY,
-        "--environment", environment.name, "--override_name", name,
-        "--local_jar_path", str(directory / "topology.jar"),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "streamparse.cli.sparse",
+        "submit",
+        "--name",
+        TOPOLOGY,
+        "--environment",
+        environment.name,
+        "--override_name",
+        name,
+        "--local_jar_path",
+        str(directory / "topology.jar"),
+    ]
     environ = {**os.environ, OPTIONS_VARIABLE: str(directory / "options.json"), "LEIN_ROOT": "1"}
     environ.pop("STREAMPARSE_NIMBUS", None)  # it would win over the environment that was checked
     try:
         done = subprocess.run(
-            command, cwd=directory, env=environ, capture_output=True, text=True,
-            stdin=subprocess.DEVNULL, timeout=SUBMIT_S,
-        )  # fmt: skip
+            command,
+            cwd=directory,
+            env=environ,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=SUBMIT_S,
+        )
     except subprocess.TimeoutExpired:
         raise ClusterError(
             f"streamparse did not submit within {SUBMIT_S} s", "see Nimbus's log"

@@ -50,10 +50,14 @@ class Lease:
         self.connection, self.key = connection, store_keys(prefix).engine
         self.token = secrets.token_hex(8)
         self._card = {
-            "token": self.token, "pid": os.getpid(), "started": started(os.getpid()),
-            "host": socket.gethostname(), "machine": _machine(), "what": what,
+            "token": self.token,
+            "pid": os.getpid(),
+            "started": started(os.getpid()),
+            "host": socket.gethostname(),
+            "machine": _machine(),
+            "what": what,
             "since_ms": int(time.time() * 1000),
-        }  # fmt: skip
+        }
 
     def take(self, *, take_over: bool = False) -> None:
         """EngineError, naming the holder, if another engine lives."""

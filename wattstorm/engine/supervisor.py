@@ -91,9 +91,13 @@ class Engine:
                 watch.introduce()
                 with _signals() as told:
                     self._supervise(
-                        watch, lease, min(self.workers, register.partitions), drain,
-                        lambda: bool(told) or should_stop(), lambda: len(told) > 1,
-                    )  # fmt: skip
+                        watch,
+                        lease,
+                        min(self.workers, register.partitions),
+                        drain,
+                        lambda: bool(told) or should_stop(),
+                        lambda: len(told) > 1,
+                    )
             finally:
                 lease.release()
 
@@ -131,8 +135,9 @@ class Engine:
             if worker.silent_s() > self.stuck_s:
                 _log.error(
                     "worker %d has been silent for %.0f s and is replaced",
-                    worker.index, worker.silent_s(),
-                )  # fmt: skip
+                    worker.index,
+                    worker.silent_s(),
+                )
                 worker.kill()
             if worker.ended() and worker.early_deaths >= GIVE_UP:
                 raise EngineError(

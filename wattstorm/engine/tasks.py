@@ -122,10 +122,15 @@ class Tasks:
                 bolt.next_tick = now + bolt.tick_s
                 identity = self._new_id()
                 self.tracker.add(identity, bolt.name, frozenset())
-                bolt.tell({
-                    "id": identity, "comp": "__system", "stream": "__tick", "task": -1,
-                    "tuple": [int(bolt.tick_s)],
-                })  # fmt: skip
+                bolt.tell(
+                    {
+                        "id": identity,
+                        "comp": "__system",
+                        "stream": "__tick",
+                        "task": -1,
+                        "tuple": [int(bolt.tick_s)],
+                    }
+                )
 
     def stop(self) -> None:
         """A clean stop of every component, sources first."""
@@ -173,9 +178,18 @@ class Tasks:
         for route in self.routes[task.name, stream]:
             identity = self._new_id()
             self.tracker.add(identity, route.target, roots)
-            self._queue.append((self.of[route.target], {
-                "id": identity, "comp": task.name, "stream": stream, "task": 0, "tuple": values,
-            }))  # fmt: skip
+            self._queue.append(
+                (
+                    self.of[route.target],
+                    {
+                        "id": identity,
+                        "comp": task.name,
+                        "stream": stream,
+                        "task": 0,
+                        "tuple": values,
+                    },
+                )
+            )
 
     def _new_root(self, spout: Task, given: str | None) -> frozenset[str]:
         if given is None or not self._consumed(spout):

@@ -43,9 +43,13 @@ class DayBalance:
     ) -> DayBalance:
         """Out of the counters of the day and channel (`new`, `wh_accepted`, `wh_replaced`)."""
         return cls(
-            day, channel, counters.get("new", 0), readings_in_curves,
-            counters.get("wh_accepted", 0) - counters.get("wh_replaced", 0), wh_in_curves,
-        )  # fmt: skip
+            day,
+            channel,
+            counters.get("new", 0),
+            readings_in_curves,
+            counters.get("wh_accepted", 0) - counters.get("wh_replaced", 0),
+            wh_in_curves,
+        )
 
     @property
     def readings_missing(self) -> int:

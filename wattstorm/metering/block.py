@@ -147,10 +147,18 @@ def readings(
 ) -> Block:
     """A block of single readings; slot, version and quality may be one value for all."""
     return Block(
-        Shape.READINGS, partition, channel, slot_minutes, producer, number,
-        np.ascontiguousarray(meter, np.uint32), _column(slot, np.int32), _narrow(wh),
-        _column(version, np.uint16), _column(quality, np.uint8),
-    )  # fmt: skip
+        Shape.READINGS,
+        partition,
+        channel,
+        slot_minutes,
+        producer,
+        number,
+        np.ascontiguousarray(meter, np.uint32),
+        _column(slot, np.int32),
+        _narrow(wh),
+        _column(version, np.uint16),
+        _column(quality, np.uint8),
+    )
 
 
 def curves(
@@ -168,11 +176,18 @@ def curves(
 ) -> Block:
     """A block of curves: wh is [n, width], slots first_slot .. first_slot + width - 1."""
     return Block(
-        Shape.CURVES, partition, channel, slot_minutes, producer, number,
-        np.ascontiguousarray(meter, np.uint32), _column(first_slot, np.int32),
+        Shape.CURVES,
+        partition,
+        channel,
+        slot_minutes,
+        producer,
+        number,
+        np.ascontiguousarray(meter, np.uint32),
+        _column(first_slot, np.int32),
         np.ascontiguousarray(wh) if np.asarray(wh).dtype == np.uint16 else _int32(wh),
-        _column(version, np.uint16), _column(quality, np.uint8),
-    )  # fmt: skip
+        _column(version, np.uint16),
+        _column(quality, np.uint8),
+    )
 
 
 def encode(block: Block) -> bytes:
@@ -197,10 +212,22 @@ def encode(block: Block) -> bytes:
     _check_slots(block.slot, width)
     length = sum(len(p) if isinstance(p, bytes) else p.nbytes for p in parts)
     head = _HEADER.pack(
-        _MAGIC, SCHEMA if bitmap else 1, block.shape, block.partition, block.channel, 0,
-        block.slot_minutes, len(block.meter), width, bytes(codes), block.number,
-        block.producer.encode(), length, 0, 0,
-    )[: -_CRC.size]  # fmt: skip
+        _MAGIC,
+        SCHEMA if bitmap else 1,
+        block.shape,
+        block.partition,
+        block.channel,
+        0,
+        block.slot_minutes,
+        len(block.meter),
+        width,
+        bytes(codes),
+        block.number,
+        block.producer.encode(),
+        length,
+        0,
+        0,
+    )[: -_CRC.size]
     crc = zlib.crc32(head)
     for part in parts:
         crc = zlib.crc32(part, crc)
@@ -215,8 +242,23 @@ def decode(data: bytes | memoryview) -> Block:
     """
     if len(data) < _HEADER.size:
         raise BlockError("truncated", f"{len(data)} bytes, a header has {_HEADER.size}")
-    (magic, schema, shape, partition, channel, unit, minutes, count, width, codes, number,
-     producer, length, reserved, crc) = _HEADER.unpack_from(data)  # fmt: skip
+    (
+        magic,
+        schema,
+        shape,
+        partition,
+        channel,
+        unit,
+        minutes,
+        count,
+        width,
+        codes,
+        number,
+        producer,
+        length,
+        reserved,
+        crc,
+    ) = _HEADER.unpack_from(data)
     if magic != _MAGIC:
         raise BlockError("magic", f"starts with {bytes(data[:2])!r}, a block with {_MAGIC!r}")
     if not 1 <= schema <= SCHEMA:

@@ -148,19 +148,44 @@ class DayStore:
         n = len(columns.meter)
         self._make_room(columns)
         applied = _Applied(
-            columns, window, np.empty(n, np.uint8), np.empty(n, np.uint16),
-            np.empty(n, np.int32), np.empty(n, np.int32),
-        )  # fmt: skip
+            columns,
+            window,
+            np.empty(n, np.uint8),
+            np.empty(n, np.uint16),
+            np.empty(n, np.int32),
+            np.empty(n, np.int32),
+        )
         by_day = np.zeros((self.days + 1, COUNTERS), np.int64)
         self.kernel.apply_readings(
-            columns.meter, columns.slot, columns.wh, columns.rank,
-            self.first_meter, self.entries, self.table_of_row, self.cells,
-            self.keys, self.beside_wh, self.beside_rank, self.used,
-            self.low, self.row_of(self.low), window.low, window.closed, window.future,
-            window.late_before, self.sum_wh, self.sum_n, self.revisions, self.changed,
-            applied.outcome, applied.old_cell, applied.old_wh, applied.old_rank,
-            by_day, self.per_day,
-        )  # fmt: skip
+            columns.meter,
+            columns.slot,
+            columns.wh,
+            columns.rank,
+            self.first_meter,
+            self.entries,
+            self.table_of_row,
+            self.cells,
+            self.keys,
+            self.beside_wh,
+            self.beside_rank,
+            self.used,
+            self.low,
+            self.row_of(self.low),
+            window.low,
+            window.closed,
+            window.future,
+            window.late_before,
+            self.sum_wh,
+            self.sum_n,
+            self.revisions,
+            self.changed,
+            applied.outcome,
+            applied.old_cell,
+            applied.old_wh,
+            applied.old_rank,
+            by_day,
+            self.per_day,
+        )
         self._journal.entries.append(applied)
         return applied.outcome, by_day
 
@@ -177,13 +202,27 @@ class DayStore:
                 self._reopen(entry)
                 continue
             self.kernel.undo_readings(
-                entry.columns.meter, entry.columns.slot, entry.columns.wh,
-                self.first_meter, self.entries, self.table_of_row, self.cells,
-                self.keys, self.beside_wh, self.beside_rank,
-                self.low, self.row_of(self.low), entry.window.late_before,
-                self.sum_wh, self.sum_n, self.revisions,
-                entry.outcome, entry.old_cell, entry.old_wh, entry.old_rank,
-            )  # fmt: skip
+                entry.columns.meter,
+                entry.columns.slot,
+                entry.columns.wh,
+                self.first_meter,
+                self.entries,
+                self.table_of_row,
+                self.cells,
+                self.keys,
+                self.beside_wh,
+                self.beside_rank,
+                self.low,
+                self.row_of(self.low),
+                entry.window.late_before,
+                self.sum_wh,
+                self.sum_n,
+                self.revisions,
+                entry.outcome,
+                entry.old_cell,
+                entry.old_wh,
+                entry.old_rank,
+            )
         self.keep()
 
     def changes(self) -> dict[int, SlotSums]:
@@ -227,9 +266,11 @@ class DayStore:
         """Grow the table beside for all readings that may need a place in it."""
         wh = columns.wh
         if (
-            columns.rank.size == 1 and columns.rank[0] == BASE_RANK
-            and wh.max() <= kernels.PLAIN_MAX and (wh.dtype == np.uint16 or wh.min() >= 0)
-        ):  # fmt: skip
+            columns.rank.size == 1
+            and columns.rank[0] == BASE_RANK
+            and wh.max() <= kernels.PLAIN_MAX
+            and (wh.dtype == np.uint16 or wh.min() >= 0)
+        ):
             return
         odd = columns.rank != BASE_RANK
         wide = (wh > kernels.PLAIN_MAX) | (wh < 0)
@@ -277,9 +318,14 @@ class DayStore:
         keys = slots * self.size + meters
         self._empty_table(_capacity(len(keys)))
         self.used[0] = self.kernel.rehash(
-            keys, state["beside.wh"], state["beside.rank"], 0,
-            self.keys, self.beside_wh, self.beside_rank,
-        )  # fmt: skip
+            keys,
+            state["beside.wh"],
+            state["beside.rank"],
+            0,
+            self.keys,
+            self.beside_wh,
+            self.beside_rank,
+        )
 
 
 def _capacity(entries: int) -> int:

@@ -35,19 +35,27 @@ EMPTY: Final = -1
 
 _NEW, _CORRECTED, _WON = int(Outcome.NEW), int(Outcome.CORRECTED), int(Outcome.CONFLICT_WON)
 _DOUBLE, _OLDER, _LOST = (
-    int(Outcome.DOUBLE), int(Outcome.SUPERSEDED), int(Outcome.CONFLICT_LOST),
-)  # fmt: skip
+    int(Outcome.DOUBLE),
+    int(Outcome.SUPERSEDED),
+    int(Outcome.CONFLICT_LOST),
+)
 _UNKNOWN, _FUTURE, _TOO_OLD = (
-    int(Outcome.UNKNOWN_METER), int(Outcome.FUTURE), int(Outcome.TOO_OLD),
-)  # fmt: skip
+    int(Outcome.UNKNOWN_METER),
+    int(Outcome.FUTURE),
+    int(Outcome.TOO_OLD),
+)
 _NEGATIVE, _TOO_HIGH, _STATE_LOST = (
-    int(Outcome.NEGATIVE), int(Outcome.TOO_HIGH), int(Outcome.STATE_LOST),
-)  # fmt: skip
+    int(Outcome.NEGATIVE),
+    int(Outcome.TOO_HIGH),
+    int(Outcome.STATE_LOST),
+)
 _WH_ACCEPTED, _WH_REPLACED = WH_ACCEPTED, WH_REPLACED
 _CLASS_MASK = _NO_CLASS = np.uint32(NO_CLASS)  # all its bits are ones
 _PRODUCER, _EXPONENT, _MANTISSA = (
-    np.uint32(PRODUCER_SHIFT), np.uint32(EXPONENT_SHIFT), np.uint32(MANTISSA_SHIFT),
-)  # fmt: skip
+    np.uint32(PRODUCER_SHIFT),
+    np.uint32(EXPONENT_SHIFT),
+    np.uint32(MANTISSA_SHIFT),
+)
 
 
 @njit(cache=True, inline="always")
@@ -90,10 +98,35 @@ def _store(cells, row, m, wh, rank, keys, beside_wh, beside_rank, key, used):  #
 
 @njit(cache=True, nogil=True)
 def apply_readings(  # type: ignore[no-untyped-def]
-    meter, slot, wh, rank, first_meter, entries, table_of_row, cells,
-    keys, beside_wh, beside_rank, used, low, low_row, opens, closed, future, late_before,
-    sum_wh, sum_n, revisions, changed, outcome, old_cell, old_wh, old_rank, by_day, per_day,
-):  # fmt: skip
+    meter,
+    slot,
+    wh,
+    rank,
+    first_meter,
+    entries,
+    table_of_row,
+    cells,
+    keys,
+    beside_wh,
+    beside_rank,
+    used,
+    low,
+    low_row,
+    opens,
+    closed,
+    future,
+    late_before,
+    sum_wh,
+    sum_n,
+    revisions,
+    changed,
+    outcome,
+    old_cell,
+    old_wh,
+    old_rank,
+    by_day,
+    per_day,
+):
     """Apply n readings to the open days, in order.
 
     meter: uint32[n]; slot, rank: int32[n] or [1]; wh: uint16[n] or int32[n].
@@ -215,9 +248,27 @@ def accepts_more(meter, wh, first_meter, table, few):  # type: ignore[no-untyped
 
 @njit(cache=True, nogil=True)
 def undo_readings(  # type: ignore[no-untyped-def]
-    meter, slot, wh, first_meter, entries, table_of_row, cells, keys, beside_wh, beside_rank,
-    low, low_row, late_before, sum_wh, sum_n, revisions, outcome, old_cell, old_wh, old_rank,
-):  # fmt: skip
+    meter,
+    slot,
+    wh,
+    first_meter,
+    entries,
+    table_of_row,
+    cells,
+    keys,
+    beside_wh,
+    beside_rank,
+    low,
+    low_row,
+    late_before,
+    sum_wh,
+    sum_n,
+    revisions,
+    outcome,
+    old_cell,
+    old_wh,
+    old_rank,
+):
     """Take back what `apply_readings` did, last reading first; arguments as there."""
     rows, size = cells.shape
     slot_step = 1 if len(slot) > 1 else 0

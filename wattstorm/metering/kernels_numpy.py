@@ -38,9 +38,15 @@ def _find(keys: Array, key: int) -> int:
 
 
 def _checks(
-    columns: tuple[Array, Array, Array], rows: Array, inside: Array, opens: int,
-    entries: Array, table_of_row: Array, closed: int, future: int,
-) -> tuple[Array, Array]:  # fmt: skip
+    columns: tuple[Array, Array, Array],
+    rows: Array,
+    inside: Array,
+    opens: int,
+    entries: Array,
+    table_of_row: Array,
+    closed: int,
+    future: int,
+) -> tuple[Array, Array]:
     """(outcome uint8[n], class int64[n]) of the checks; NEW where all hold."""
     m, s, wh = columns
     known = (m >= 0) & (m < entries.shape[1])
@@ -62,12 +68,35 @@ def _checks(
 
 
 def apply_readings(
-    meter: Array, slot: Array, wh: Array, rank: Array, first_meter: int, entries: Array,
-    table_of_row: Array, cells: Array, keys: Array, beside_wh: Array, beside_rank: Array,
-    used: Array, low: int, low_row: int, opens: int, closed: int, future: int, late_before: int,
-    sum_wh: Array, sum_n: Array, revisions: Array, changed: Array, outcome: Array,
-    old_cell: Array, old_wh: Array, old_rank: Array, by_day: Array, per_day: int,
-) -> int:  # fmt: skip
+    meter: Array,
+    slot: Array,
+    wh: Array,
+    rank: Array,
+    first_meter: int,
+    entries: Array,
+    table_of_row: Array,
+    cells: Array,
+    keys: Array,
+    beside_wh: Array,
+    beside_rank: Array,
+    used: Array,
+    low: int,
+    low_row: int,
+    opens: int,
+    closed: int,
+    future: int,
+    late_before: int,
+    sum_wh: Array,
+    sum_n: Array,
+    revisions: Array,
+    changed: Array,
+    outcome: Array,
+    old_cell: Array,
+    old_wh: Array,
+    old_rank: Array,
+    by_day: Array,
+    per_day: int,
+) -> int:
     """See `kernels.apply_readings`."""
     size = cells.shape[1]
     m = meter.astype(np.int64) - first_meter
@@ -130,11 +159,27 @@ def accepts_more(meter: Array, wh: Array, first_meter: int, table: Array, few: i
 
 
 def undo_readings(
-    meter: Array, slot: Array, wh: Array, first_meter: int, entries: Array, table_of_row: Array,
-    cells: Array, keys: Array, beside_wh: Array, beside_rank: Array, low: int, low_row: int,
-    late_before: int, sum_wh: Array, sum_n: Array, revisions: Array, outcome: Array,
-    old_cell: Array, old_wh: Array, old_rank: Array,
-) -> None:  # fmt: skip
+    meter: Array,
+    slot: Array,
+    wh: Array,
+    first_meter: int,
+    entries: Array,
+    table_of_row: Array,
+    cells: Array,
+    keys: Array,
+    beside_wh: Array,
+    beside_rank: Array,
+    low: int,
+    low_row: int,
+    late_before: int,
+    sum_wh: Array,
+    sum_n: Array,
+    revisions: Array,
+    outcome: Array,
+    old_cell: Array,
+    old_wh: Array,
+    old_rank: Array,
+) -> None:
     """See `kernels.undo_readings`."""
     size = cells.shape[1]
     for i in np.flatnonzero(outcome <= Outcome.CONFLICT_WON)[::-1]:
@@ -156,9 +201,14 @@ def undo_readings(
 
 
 def rehash(
-    keys: Array, beside_wh: Array, beside_rank: Array, low_key: int,
-    new_keys: Array, new_wh: Array, new_rank: Array,
-) -> int:  # fmt: skip
+    keys: Array,
+    beside_wh: Array,
+    beside_rank: Array,
+    low_key: int,
+    new_keys: Array,
+    new_wh: Array,
+    new_rank: Array,
+) -> int:
     """See `kernels.rehash`."""
     kept = np.flatnonzero(keys >= low_key)
     for i in kept:

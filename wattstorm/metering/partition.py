@@ -136,8 +136,10 @@ class Partition:
         kept = self._kept
         self._stores = {c: s for c, s in self._stores.items() if c in kept.marks}
         self.position, self._marks, self.highest = (
-            kept.position, dict(kept.marks), kept.highest,
-        )  # fmt: skip
+            kept.position,
+            dict(kept.marks),
+            kept.highest,
+        )
 
     def start_after(self, position: int, highest: int) -> None:
         """Begin at `position` with no memory: slots up to `highest` may hold values
@@ -216,8 +218,10 @@ class Partition:
                 "it is passed over and the partition rebuilt from the log",
             )
         state.position, state.floor, state.highest = (
-            header["position"], header["floor"], header["highest"],
-        )  # fmt: skip
+            header["position"],
+            header["floor"],
+            header["highest"],
+        )
         for channel, low in header["low"].items():
             claim = header["claims"].get(channel)
             claim = claim and Claim(claim[0], claim[1], frozenset(claim[2]))
@@ -245,9 +249,13 @@ class Partition:
     def _new_store(self) -> DayStore:
         rules = self.rules
         return DayStore(
-            self.first, self.size, rules.grid.per_day, rules.ring_days,
-            classes_of(self.register), self._kernel,
-        )  # fmt: skip
+            self.first,
+            self.size,
+            rules.grid.per_day,
+            rules.ring_days,
+            classes_of(self.register),
+            self._kernel,
+        )
 
     def _advance(self, channel: int, columns: Columns, arrived: int) -> None:
         """Move the watermark on to what this block brings, and close the days that fall behind."""
@@ -333,12 +341,21 @@ def _rejected(
     for code in np.flatnonzero(tally[Outcome.UNKNOWN_METER :]) + Outcome.UNKNOWN_METER:
         part = columns.take(np.flatnonzero(outcome == code))
         version, quality = np.divmod(part.rank, 4)
-        out.append((
-            Outcome(int(code)),
-            blocks.readings(
-                block.partition, part.meter, part.slot, part.wh, version=version,
-                quality=3 - quality, channel=block.channel, slot_minutes=block.slot_minutes,
-                producer=block.producer, number=block.number,
-            ),
-        ))  # fmt: skip
+        out.append(
+            (
+                Outcome(int(code)),
+                blocks.readings(
+                    block.partition,
+                    part.meter,
+                    part.slot,
+                    part.wh,
+                    version=version,
+                    quality=3 - quality,
+                    channel=block.channel,
+                    slot_minutes=block.slot_minutes,
+                    producer=block.producer,
+                    number=block.number,
+                ),
+            )
+        )
     return out

@@ -59,9 +59,12 @@ class Conservation:
         before = sum(n for name, n in ingest.items() if name != "received")
         return cls(
             audit.get("received", 0) + before + shed,
-            _sum(audit, ACCEPTED), _sum(audit, DOUBLES), rejected, audit.get("refused_blocks", 0),
+            _sum(audit, ACCEPTED),
+            _sum(audit, DOUBLES),
+            rejected,
+            audit.get("refused_blocks", 0),
             audit.get("poison_blocks", 0),
-        )  # fmt: skip
+        )
 
     @property
     def holds(self) -> bool:

@@ -55,7 +55,10 @@ class Curve:
             return np.array([row[name] for row in rows.values()], dtype)
 
         return cls(
-            label, channel, *days, calendar,
+            label,
+            channel,
+            *days,
+            calendar,
             slots=slots,
             starts=calendar.grid.start_of(slots).astype("datetime64[s]"),
             wh=column("wh", np.int64),
@@ -64,7 +67,7 @@ class Curve:
             coverage=column("coverage", np.float64),
             revision=column("revision", np.int64),
             status=column("status", np.str_),
-        )  # fmt: skip
+        )
 
     def __len__(self) -> int:
         return len(self.slots)
@@ -89,16 +92,18 @@ class Curve:
 
     def to_json(self) -> str:
         """One JSON object: what the curve is, and `rows`."""
-        return json.dumps({
-            "label": self.label,
-            "channel": self.channel,
-            "first": self.first.isoformat(),
-            "last": self.last.isoformat(),
-            "time_zone": self.calendar.time_zone,
-            "slot_minutes": self.calendar.grid.minutes,
-            "total_wh": self.total_wh,
-            "rows": self.rows(),
-        })  # fmt: skip
+        return json.dumps(
+            {
+                "label": self.label,
+                "channel": self.channel,
+                "first": self.first.isoformat(),
+                "last": self.last.isoformat(),
+                "time_zone": self.calendar.time_zone,
+                "slot_minutes": self.calendar.grid.minutes,
+                "total_wh": self.total_wh,
+                "rows": self.rows(),
+            }
+        )
 
     def to_csv(self) -> str:
         """A header and one line a slot."""

@@ -65,9 +65,9 @@ class Results:
     @classmethod
     def open(cls, where: Settings | str | None = None) -> Results:
         """A client of the store at a URL, of these settings, or of the settings found here."""
-        settings = where if isinstance(where, Settings) else Settings.load(
-            options={"store.url": where}
-        )  # fmt: skip
+        settings = (
+            where if isinstance(where, Settings) else Settings.load(options={"store.url": where})
+        )
         with contextlib.ExitStack() as stack:
             results = cls(stack.enter_context(open_connection(settings)), settings)
             results._stack = stack.pop_all()
@@ -121,9 +121,9 @@ class Results:
         # A UTC day is announced before its slots: look at the ends for slots that are there.
         first = self._slots_near(known)
         last = self._slots_near(known[::-1])
-        ends = (min(first), max(last)) if first and last else (
-            known[0] * per_day, known[-1] * per_day
-        )  # fmt: skip
+        ends = (
+            (min(first), max(last)) if first and last else (known[0] * per_day, known[-1] * per_day)
+        )
         return self.calendar.date_of(ends[0]), self.calendar.date_of(ends[1])
 
     @property
@@ -188,11 +188,13 @@ class Results:
     def health(self) -> Health:
         info = self.connection.check()
         return Health(
-            info.product, info.aof, info.warnings,
+            info.product,
+            info.aof,
+            info.warnings,
             tuple(heartbeats(self.connection, self.settings.store.prefix)),
             sum(lag.waiting_blocks for lag in self.lag()),
             self.dead_letters().held,
-        )  # fmt: skip
+        )
 
     @property
     def partitions(self) -> range:

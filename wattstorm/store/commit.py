@@ -102,20 +102,28 @@ class PartitionStore:
         """
         nonce = secrets.token_hex(8)
         answer = _ACQUIRE.run(
-            self.connection, "take a partition",
+            self.connection,
+            "take a partition",
             [self.keys.fence, self.keys.poison, self.keys.snapshots, self.births],
             [birth_us, nonce],
-        )  # fmt: skip
+        )
         if not answer[0]:
             raise FencedOff(self.partition, f"born at {birth_us} µs", answer[1].decode())
         _, position, token, highest, epoch, takes, tries, poisoned, lineage, known = answer
         return Fence(
-            int(position), token.decode(), int(highest), epoch, birth_us, takes, int(tries),
-            frozenset(map(int, poisoned)), lineage=lineage.decode(),
+            int(position),
+            token.decode(),
+            int(highest),
+            epoch,
+            birth_us,
+            takes,
+            int(tries),
+            frozenset(map(int, poisoned)),
+            lineage=lineage.decode(),
             snapshots=tuple(
                 Mark(int(p), n.decode()) for n, p in zip(known[::2], known[1::2], strict=True)
             ),
-        )  # fmt: skip
+        )
 
     def fence(self) -> Fence:
         """The fence as it stands."""
@@ -125,10 +133,15 @@ class PartitionStore:
         )
         position, owner, highest, epoch, birth, takes, tries, fault = found
         return Fence(
-            int(position or 0), (owner or b"").decode(), int(highest or -1),
-            int(epoch or 0), int(birth or 0), int(takes or 0), int(tries or 0),
+            int(position or 0),
+            (owner or b"").decode(),
+            int(highest or -1),
+            int(epoch or 0),
+            int(birth or 0),
+            int(takes or 0),
+            int(tries or 0),
             fault=(fault or b"").decode("utf-8", "replace"),
-        )  # fmt: skip
+        )
 
     def lows(self) -> dict[int, int]:
         """By channel the first slot that the last commit said is still taken."""

@@ -119,5 +119,8 @@ class SettledProbe:
 
 
 _ASKED: Final = (
-    "run_id", "aof_last_write_status", "aof_pending_bio_fsync", "aof_buffer_length",
-)  # fmt: skip
+    "run_id",
+    "aof_last_write_status",
+    "aof_pending_bio_fsync",
+    "aof_buffer_length",
+)

@@ -49,9 +49,12 @@ class Intake:
             pipeline.hincrby(self.key, reason, count)
         for row in rows[-self.keep :] if self.keep else ():
             fields: Any = {
-                "reason": row.reason, "position": _cut(row.place, end=True), "count": 1,
-                "b": _cut(row.raw), "what": _cut(row.what),
-            }  # fmt: skip
+                "reason": row.reason,
+                "position": _cut(row.place, end=True),
+                "count": 1,
+                "b": _cut(row.raw),
+                "what": _cut(row.what),
+            }
             pipeline.xadd(self.dead, fields, maxlen=self.keep, approximate=False)
         self.connection.run("count what was ingested", pipeline.execute)
 

@@ -165,9 +165,14 @@ class Log:
     def _head(self, partition: int, producer: str) -> bytes:
         keys = self._keys(partition)
         names = (
-            "EVALSHA", _APPEND.sha, "4", keys.log, keys.head, keys.producer(producer),
+            "EVALSHA",
+            _APPEND.sha,
+            "4",
+            keys.log,
+            keys.head,
+            keys.producer(producer),
             self._backlog,
-        )  # fmt: skip
+        )
         packed = b"*15\r\n" + b"".join(_bulk(name.encode()) for name in names) + b"$"
         if len(self._heads) > 10_000:
             self._heads.clear()
@@ -268,10 +273,11 @@ class Log:
         """
         keys = self._keys(partition)
         status, value = _TRIM.run(
-            self.connection, "trim the log",
+            self.connection,
+            "trim the log",
             [keys.fence, keys.head, keys.log, keys.poison, self._backlog, keys.snapshots],
             [token, position, nonce],
-        )  # fmt: skip
+        )
         if status == b"owner":
             raise FencedOff(partition, token, value.decode())
         if status == b"moved":

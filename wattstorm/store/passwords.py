@@ -47,6 +47,7 @@ class PasswordFile(CredentialProvider):
             self._warned = True
             _log.warning(
                 "store.password_file %s may be read by others (mode %03o): chmod 600",
-                self.path, mode,
-            )  # fmt: skip
+                self.path,
+                mode,
+            )
         return (self.user, password) if self.user else (password,)

@@ -186,9 +186,10 @@ class ResultStore:
             pipeline.hmget(day_keys(self.prefix, day).closed, members)
         folds, *found = self.connection.run("read closed sums", pipeline.execute)
         pairs = [
-            pair for of_day, rows in zip(by_day.values(), found, strict=True)
+            pair
+            for of_day, rows in zip(by_day.values(), found, strict=True)
             for pair in zip(of_day, rows, strict=True)
-        ]  # fmt: skip
+        ]
         return folds or b"", {slot: zlib.decompress(row) for slot, row in pairs if row is not None}
 
     def write(
@@ -219,9 +220,14 @@ class ResultStore:
         return Written(accepted, moved)
 
     def _call(
-        self, utc_day: int, channel: int, slots: list[int], of_slots: list[SlotRows],
-        partitions: Sequence[int], seen: Seen,
-    ) -> tuple[list[str], list[Argument]]:  # fmt: skip
+        self,
+        utc_day: int,
+        channel: int,
+        slots: list[int],
+        of_slots: list[SlotRows],
+        partitions: Sequence[int],
+        seen: Seen,
+    ) -> tuple[list[str], list[Argument]]:
         """Keys and arguments of write_results.lua, for one channel."""
         day = day_keys(self.prefix, utc_day)
         of_partitions = [partition_keys(self.prefix, p) for p in partitions]

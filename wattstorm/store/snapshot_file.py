@@ -51,9 +51,16 @@ def write(
         small = zlib.compress(bits.data, 1)  # sums of the open days are mostly zeros
         stored.append(small if 2 * len(small) <= bits.nbytes else bits.data)
         listed.append(
-            {"name": name, "dtype": flat.dtype.str, "shape": np.shape(array), "at": at,
-             "bytes": bits.nbytes, "stored": len(stored[-1]), "crc": zlib.crc32(stored[-1])}
-        )  # fmt: skip
+            {
+                "name": name,
+                "dtype": flat.dtype.str,
+                "shape": np.shape(array),
+                "at": at,
+                "bytes": bits.nbytes,
+                "stored": len(stored[-1]),
+                "crc": zlib.crc32(stored[-1]),
+            }
+        )
         at += len(stored[-1]) + -len(stored[-1]) % _ALIGN
     card = {"header": dict(header), "arrays": listed, "rows": dict(rows)}
     text = json.dumps(card, allow_nan=False).encode()

@@ -176,8 +176,10 @@ class SnapshotDir:
             _log.warning(
                 "partition %d: %d snapshots in %s are of a history that its store does not know; "
                 "they are not used",
-                self.partition, len(unknown), self.directory,
-            )  # fmt: skip
+                self.partition,
+                len(unknown),
+                self.directory,
+            )
         for path in _newest_first(unknown)[UNKNOWN_KEPT:]:
             path.unlink(missing_ok=True)
         named = self._named(self.marks())
@@ -189,8 +191,9 @@ class SnapshotDir:
         if foreign and not self.directory.is_dir():
             _log.warning(
                 "partition %d: the snapshots in %s are of other stores and are not used",
-                self.partition, self.directory.parent,
-            )  # fmt: skip
+                self.partition,
+                self.directory.parent,
+            )
         for path in _newest_first(foreign)[FOREIGN_KEPT:]:
             shutil.rmtree(path, ignore_errors=True)
 
@@ -216,8 +219,11 @@ class SnapshotDir:
         if not isinstance(error, SnapshotError):
             _log.warning(
                 "partition %d: snapshot %s cannot be restored: %r",
-                self.partition, self._path(mark), error, exc_info=error,
-            )  # fmt: skip
+                self.partition,
+                self._path(mark),
+                error,
+                exc_info=error,
+            )
             return
         _log.warning("%s", error)
         cause = error.__cause__

@@ -71,9 +71,13 @@ class Presence:
         self.name = f"{component}-{index}"
         self.topology = conf.get("storm.id") if "wattstorm.code" in conf else None
         self.card = {
-            "topology": self.topology, "component": component, "pid": os.getpid(),
-            "host": socket.gethostname(), "state": "running", "code": conf.get("wattstorm.code"),
-        }  # fmt: skip
+            "topology": self.topology,
+            "component": component,
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "state": "running",
+            "code": conf.get("wattstorm.code"),
+        }
         self._next = 0.0
 
     def tell(self) -> None:
