@@ -18,7 +18,7 @@ import numpy.typing as npt
 import polars as pl
 
 from wattstorm.engine.supervisor import Engine
-from wattstorm.metering.register import Register
+from wattstorm.register.register import Register
 from wattstorm.settings import Settings
 from wattstorm.store.commit import PartitionStore
 from wattstorm.store.connection import Connection

@@ -19,12 +19,12 @@ import numpy as np
 import bolts.aggregate  # noqa: F401  (a task's imports)
 from wattstorm.metering import block as blocks
 from wattstorm.metering.partition import Partition, Rules
-from wattstorm.metering.register import Register
+from wattstorm.register.register import Register
 from wattstorm.settings import Settings
 
 METERS = 550_000
 DAY = 19_700
-BUILD = "import sys; from tests.metering.registers import small_register as r; from pathlib import Path; r(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))"  # noqa: E501
+BUILD = "import sys; from tests.register.registers import small_register as r; from pathlib import Path; r(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))"  # noqa: E501
 
 
 def resident_mb() -> int:

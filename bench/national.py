@@ -38,8 +38,8 @@ from generator.town import Town
 from wattstorm.cli.check_truth import compare
 from wattstorm.engine.supervisor import Engine
 from wattstorm.engine.watch import Watch
-from wattstorm.metering.register import Register
 from wattstorm.readers.results import Results
+from wattstorm.register.register import Register
 from wattstorm.settings import Settings
 from wattstorm.store.connection import Connection
 from wattstorm.store.server import EmbeddedServer

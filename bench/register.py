@@ -21,7 +21,7 @@ import polars as pl
 
 from bench._arguments import parse
 from bench._report import report
-from wattstorm.metering.register import Register
+from wattstorm.register.register import Register
 
 PART_ROWS = 5_000_000
 TARIFFS, REGIONS, DAY = 12, 13, 19_700

@@ -31,8 +31,8 @@ from generator.register import write_register
 from generator.town import Meters, Town, Wh
 from wattstorm.engine.supervisor import Engine
 from wattstorm.engine.watch import Watch
-from wattstorm.metering.register import Register
 from wattstorm.readers.results import Results
+from wattstorm.register.register import Register
 from wattstorm.settings import Settings
 from wattstorm.store.connection import Connection
 from wattstorm.store.server import EmbeddedServer

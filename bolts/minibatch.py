@@ -56,8 +56,8 @@ from wattstorm.errors import (
     remedy_of,
 )
 from wattstorm.metering.partition import Rules
-from wattstorm.metering.register import Register
 from wattstorm.metering.warm import warm_up
+from wattstorm.register.register import Register
 from wattstorm.settings import Settings
 from wattstorm.shipped import check_code
 from wattstorm.store.connection import connected

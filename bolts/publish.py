@@ -19,7 +19,7 @@ from streamparse import Bolt
 from wattstorm.errors import StoreError
 from wattstorm.metering.aggregates import Scopes
 from wattstorm.metering.partition import Rules
-from wattstorm.metering.register import Register
+from wattstorm.register.register import Register
 from wattstorm.settings import Settings
 from wattstorm.shipped import check_code
 from wattstorm.store.closing import Folding, added

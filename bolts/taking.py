@@ -31,7 +31,7 @@ from wattstorm.store.snapshots import Arrays, Mark, SnapshotDir
 if TYPE_CHECKING:
     from logging import Logger
 
-    from wattstorm.metering.register import Register
+    from wattstorm.register.register import Register
     from wattstorm.settings import Settings
     from wattstorm.store.connection import Connection
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import polars as pl
 
 from wattstorm.errors import TrainingError
-from wattstorm.metering.meter_files import Wanted, scan_readings
+from wattstorm.files.readings import Wanted, scan_readings
 from wattstorm.metering.slots import (
     FIRST_DATE,
     LocalCalendar,

@@ -33,9 +33,9 @@ from generator.town import Town
 from wattstorm.errors import DataError
 from wattstorm.metering.aggregates import class_of, classes_of
 from wattstorm.metering.checks import ACCEPTED, Outcome
-from wattstorm.metering.register import Register
 from wattstorm.metering.slots import day_number
 from wattstorm.private_files import make_private, open_private
+from wattstorm.register.register import Register
 
 if TYPE_CHECKING:
     from generator.deliveries import Beside

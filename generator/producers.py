@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from generator.publish import Job, publish
 from wattstorm.errors import UsageError
-from wattstorm.metering.register import Register
+from wattstorm.register.register import Register
 from wattstorm.settings import Settings
 from wattstorm.store.connection import connected
 from wattstorm.store.log import Log

@@ -26,8 +26,8 @@ from generator.faults import Faults
 from generator.town import Town, Wh
 from wattstorm.errors import UsageError
 from wattstorm.metering import block as blocks
-from wattstorm.metering.register import Register
 from wattstorm.metering.slots import day_number
+from wattstorm.register.register import Register
 from wattstorm.store.log import Log
 from wattstorm.store.producer import Producer
 

@@ -24,7 +24,7 @@ from typing import Any
 from streamparse import Spout
 
 from wattstorm.errors import StoreError
-from wattstorm.metering.register import Register
+from wattstorm.register.register import Register
 from wattstorm.settings import Settings
 from wattstorm.shipped import check_code
 from wattstorm.store.commit import fence_positions

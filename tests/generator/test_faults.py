@@ -28,8 +28,8 @@ from wattstorm.metering.aggregates import SlotSums
 from wattstorm.metering.block import encode
 from wattstorm.metering.checks import OUTCOMES, Outcome
 from wattstorm.metering.partition import Partition, Rules
-from wattstorm.metering.register import Register
 from wattstorm.metering.slots import LocalCalendar, SlotGrid
+from wattstorm.register.register import Register
 
 DAY = 20_170
 ARRIVED_MS = 2_000_000_000_000

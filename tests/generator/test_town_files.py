@@ -14,8 +14,8 @@ from generator.outputs import days_from, write_numpy, write_parquet
 from generator.register import SHARES, TARIFFS, Shares, external_ids, rows, write_register
 from generator.town import Town, share_of
 from wattstorm.errors import UsageError
-from wattstorm.metering.meter_files import Wanted, read_files
-from wattstorm.metering.register import Register
+from wattstorm.files.readings import Wanted, read_files
+from wattstorm.register.register import Register
 
 TOWN = Town(seed=11)
 CHANGE = days_from(date(2025, 3, 29), date(2025, 3, 31))

@@ -18,7 +18,7 @@ from generator.register import write_register
 from generator.town import Town
 from tests.stream.town import Town as Stream
 from wattstorm.metering.aggregates import SlotSums
-from wattstorm.metering.register import Register
+from wattstorm.register.register import Register
 from wattstorm.settings import Settings
 from wattstorm.store import closing
 from wattstorm.store.connection import Connection

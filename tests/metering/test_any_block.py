@@ -10,12 +10,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from tests.metering.registers import GRID, RULES, small_register
+from tests.register.registers import GRID, RULES, small_register
 from wattstorm.errors import BlockError
 from wattstorm.metering import block as blocks
 from wattstorm.metering.partition import Partition, Rules
-from wattstorm.metering.register import Register
 from wattstorm.metering.slots import LocalCalendar
+from wattstorm.register.register import Register
 
 METERS, SIZE, DAY0 = 40, 20, 19_700 * 48
 NOW_MS = (DAY0 + 96) * 1_800_000

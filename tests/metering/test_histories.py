@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.metering.registers import GRID
+from tests.register.registers import GRID
 from wattstorm.metering import block as blocks
 from wattstorm.metering import kernels, kernels_numpy
 from wattstorm.metering.aggregates import Scopes, SlotSums
 from wattstorm.metering.checks import OUTCOMES, WH_ACCEPTED, WH_REPLACED, Outcome
 from wattstorm.metering.partition import Partition, Rules
-from wattstorm.metering.register import Register
 from wattstorm.metering.slots import LocalCalendar, date_of_day_number
+from wattstorm.register.register import Register
 
 METERS, TARIFFS, DAYS, DAY = 20, 4, 8, 19_810  # across the clock change of 31 March 2024
 NOW_MS = (DAY + 20) * 86_400_000

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.metering.registers import RULES, small_register
+from tests.register.registers import RULES, small_register
 from wattstorm.errors import RegisterError
 from wattstorm.metering import block as blocks
 from wattstorm.metering.aggregates import Scopes, SlotSums
@@ -27,7 +27,7 @@ from wattstorm.metering.checks import (
     join_entries,
 )
 from wattstorm.metering.partition import Partition
-from wattstorm.metering.register import Register
+from wattstorm.register.register import Register
 
 METERS, SIZE = 40, 20
 DAY0 = 19_700 * 48

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.metering.registers import RULES, small_register
+from tests.register.registers import RULES, small_register
 from wattstorm.metering import block as blocks
 from wattstorm.metering.aggregates import Scopes
 from wattstorm.metering.block import Block
 from wattstorm.metering.partition import Partition
-from wattstorm.metering.register import Register
 from wattstorm.metering.slots import date_of_day_number
+from wattstorm.register.register import Register
 
 DAY = 19_700
 DAY0 = DAY * 48

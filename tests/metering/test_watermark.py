@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.metering.registers import RULES, small_register
+from tests.register.registers import RULES, small_register
 from wattstorm.metering import block as blocks
 from wattstorm.metering.checks import Outcome
 from wattstorm.metering.partition import Partition
-from wattstorm.metering.register import Register
+from wattstorm.register.register import Register
 
 DAY0 = 19_700 * 48 + 10
 WEEK, YEARS = 7 * 48, 10 * 365 * 48

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.metering.registers import GRID, register_rows
+from tests.register.registers import GRID, register_rows
 from wattstorm.metering import block as blocks
 from wattstorm.metering import kernels, kernels_numpy
 from wattstorm.metering.checks import Outcome
 from wattstorm.metering.partition import Partition, Rules
-from wattstorm.metering.register import Register
 from wattstorm.metering.slots import LocalCalendar
+from wattstorm.register.register import Register
 
 OPEN_DAYS = {
     "Europe/Paris": [date(2024, 3, 31), date(2024, 6, 12), date(2024, 10, 27)],

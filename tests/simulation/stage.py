@@ -29,8 +29,8 @@ from tests.simulation.link import Link
 from tests.simulation.poison import poisoned
 from tests.simulation.town import register
 from wattstorm.metering.partition import Partition, Rules
-from wattstorm.metering.register import Register
 from wattstorm.metering.slots import LocalCalendar, SlotGrid
+from wattstorm.register.register import Register
 from wattstorm.settings import Settings
 
 ROOMS = ("wattstorm", "bolts", "spouts")

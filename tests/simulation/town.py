@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from wattstorm.metering import block as blocks
-from wattstorm.metering.register import Register
+from wattstorm.register.register import Register
 
 METERS, PARTITION, PARTITIONS = 14, 5, 3
 TARIFFS, REGIONS = ("t0", "t1", "t2"), ("r0", "r1")

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.metering.registers import small_register
+from tests.register.registers import small_register
 from tests.servers import TestServer
 from tests.stream.town import (
     Town,

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tests.metering.registers import register_rows
+from tests.register.registers import register_rows
 from tests.stream import oracle
 from tests.stream.oracle import truth
 from wattstorm.metering import block as blocks
 from wattstorm.metering.aggregates import Scopes, SlotSums
-from wattstorm.metering.register import Register
 from wattstorm.readers.results import Results
+from wattstorm.register.register import Register
 from wattstorm.settings import Settings
 from wattstorm.store import closing
 from wattstorm.store.commit import PartitionStore

@@ -9,8 +9,8 @@ import numpy as np
 
 from wattstorm.metering.aggregates import Scopes, SlotSums
 from wattstorm.metering.checks import Outcome
-from wattstorm.metering.register import Register
 from wattstorm.readers.results import Results
+from wattstorm.register.register import Register
 
 if TYPE_CHECKING:
     from generator.ledger import Truth

@@ -13,7 +13,7 @@ from typing import Any
 import typer
 
 from wattstorm.errors import WattstormError
-from wattstorm.metering.register import Register
+from wattstorm.register.register import Register
 from wattstorm.settings import Settings
 from wattstorm.store.connection import Connection, connected
 from wattstorm.store.server import EmbeddedServer

@@ -22,9 +22,9 @@ from wattstorm.cli.results import print_head
 from wattstorm.cli.run import StoreKeeper
 from wattstorm.engine.supervisor import Engine
 from wattstorm.engine.watch import Watch
-from wattstorm.metering.register import Register
 from wattstorm.readers.accounts import balance_line
 from wattstorm.readers.results import Results
+from wattstorm.register.register import Register
 from wattstorm.settings import Settings
 
 if TYPE_CHECKING:

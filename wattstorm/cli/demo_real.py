@@ -16,10 +16,10 @@ from wattstorm.cli.results import print_head
 from wattstorm.cli.run import StoreKeeper
 from wattstorm.engine.supervisor import Engine
 from wattstorm.errors import StreamError
-from wattstorm.metering.meter_files import Wanted
-from wattstorm.metering.register import Register
+from wattstorm.files.readings import Wanted
 from wattstorm.readers.accounts import balance_line
 from wattstorm.readers.results import Results
+from wattstorm.register.register import Register
 from wattstorm.sample import READINGS, REGISTER, TIME_ZONE
 from wattstorm.settings import Settings
 

@@ -10,7 +10,7 @@ import typer
 from wattstorm.cli.common import say, settings_of
 from wattstorm.cli.output import print_json, table
 from wattstorm.errors import UsageError
-from wattstorm.metering.meter_files import Wanted
+from wattstorm.files.readings import Wanted
 
 if TYPE_CHECKING:
     from generator.homes import Homes

@@ -18,10 +18,10 @@ from wattstorm.cli.loading import Loading
 from wattstorm.cli.sent import Sent
 from wattstorm.engine.watch import Watch
 from wattstorm.errors import UsageError
+from wattstorm.files.readings import Wanted, read_files
 from wattstorm.metering.block import MAX_READINGS, Channel
-from wattstorm.metering.meter_files import Wanted, read_files
-from wattstorm.metering.register import Register
 from wattstorm.metering.slots import SlotGrid, load_zone
+from wattstorm.register.register import Register
 from wattstorm.settings import Settings
 from wattstorm.store.deadletters import share_of
 from wattstorm.store.intake import Intake

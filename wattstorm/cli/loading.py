@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from wattstorm.files.readings import RAW
 from wattstorm.metering import block as blocks
 from wattstorm.metering.checks import Outcome
-from wattstorm.metering.meter_files import RAW
-from wattstorm.metering.register import Register
 from wattstorm.metering.slots import SlotGrid
+from wattstorm.register.register import Register
 from wattstorm.store.intake import Intake, RefusedRow
 from wattstorm.store.producer import Producer
 

@@ -10,9 +10,9 @@ import typer
 
 from wattstorm.cli.common import open_register, register_directory, say, settings_of
 from wattstorm.cli.output import print_json, table
-from wattstorm.metering.register import Register
 from wattstorm.metering.slots import day_number
 from wattstorm.private_files import make_private
+from wattstorm.register.register import Register
 
 app = typer.Typer(help="Who the meters are.", no_args_is_help=True, rich_markup_mode=None)
 

@@ -13,7 +13,7 @@ import typer
 
 from wattstorm.cli.common import say, settings_of
 from wattstorm.errors import IngestError, UsageError
-from wattstorm.metering.meter_files import Wanted, scan_readings
+from wattstorm.files.readings import Wanted, scan_readings
 from wattstorm.metering.slots import LocalCalendar, SlotGrid, clock_places, date_of_day_number
 
 app = typer.Typer(help="Curves as words: SAX.", no_args_is_help=True, rich_markup_mode=None)

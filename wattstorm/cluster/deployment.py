@@ -20,7 +20,7 @@ from wattstorm.cluster.submission import submit, topology_options
 from wattstorm.engine.lease import holder
 from wattstorm.engine.watch import Watch
 from wattstorm.errors import ClusterError
-from wattstorm.metering.register import Register
+from wattstorm.register.register import Register
 from wattstorm.settings import Settings
 from wattstorm.store.connection import Connection
 from wattstorm.store.workers import clear_beats, heartbeats

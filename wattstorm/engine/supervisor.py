@@ -27,7 +27,7 @@ from wattstorm.engine.tasks import TICK, load_topology
 from wattstorm.engine.transport import routes_of
 from wattstorm.engine.watch import Watch
 from wattstorm.errors import EngineError, StoreError
-from wattstorm.metering.register import Register
+from wattstorm.register.register import Register
 from wattstorm.setting_values import split_password
 from wattstorm.settings import PASSWORD_VARIABLE, Settings
 from wattstorm.store.connection import Connection, connected

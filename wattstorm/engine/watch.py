@@ -10,7 +10,7 @@ from typing import Any
 
 from wattstorm.errors import EngineError, StoreRefused, UsageError
 from wattstorm.metering.aggregates import Scopes
-from wattstorm.metering.register import Register
+from wattstorm.register.register import Register
 from wattstorm.settings import Settings
 from wattstorm.store.backlog import recount
 from wattstorm.store.commit import PartitionStore

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from wattstorm.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from wattstorm.metering.register import Register
+    from wattstorm.register.register import Register
 
 _HEADER: Final = struct.Struct("<IIq")
 _SCHEMA: Final = 1

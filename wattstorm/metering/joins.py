@@ -13,7 +13,7 @@ from wattstorm.metering.checks import Outcome, join_entries, outcomes, power_lim
 from wattstorm.metering.rules import Rules
 
 if TYPE_CHECKING:
-    from wattstorm.metering.register import Register
+    from wattstorm.register.register import Register
 
 Array = npt.NDArray[Any]
 LOOKED_AT: Final = 8

@@ -26,7 +26,7 @@ from wattstorm.metering.rules import Rules
 from wattstorm.metering.watermark import STRAY_SHARE, Claim, Watermark, advanced
 
 if TYPE_CHECKING:
-    from wattstorm.metering.register import Register
+    from wattstorm.register.register import Register
 
 __all__ = ["OUTSIDE", "Applied", "Partition", "Rules"]
 

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wattstorm.metering import idindex
+from wattstorm.register import idindex
 
 
 @settings(max_examples=60)

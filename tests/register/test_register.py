@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.metering.register_cases import built, everything, row
+from tests.register.cases import built, everything, row
 from wattstorm.errors import RegisterError
-from wattstorm.metering.register import Register
-from wattstorm.metering.register_arrays import date_of
+from wattstorm.register.arrays import date_of
+from wattstorm.register.register import Register
 
 LAST_DAY = 47_481  # 2099-12-31
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from wattstorm.metering.register import Register
+from wattstorm.register.register import Register
 
 Row = dict[str, Any]
 

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from wattstorm.errors import RegisterError
-from wattstorm.metering import idindex
-from wattstorm.metering.register_arrays import (
+from wattstorm.register import idindex
+from wattstorm.register.arrays import (
     DAY_BITS,
     LAST_KEY_DAY,
     Arrays,
@@ -29,7 +29,7 @@ from wattstorm.metering.register_arrays import (
 )
 
 if TYPE_CHECKING:
-    from wattstorm.metering.register_rows import Rows
+    from wattstorm.register.rows import Rows
 
 Keys = npt.NDArray[np.int64]
 Entries = npt.NDArray[np.uint64]

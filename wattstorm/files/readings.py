@@ -22,7 +22,7 @@ from typing import Final
 import polars as pl
 
 from wattstorm.errors import IngestError, UsageError
-from wattstorm.metering import cells
+from wattstorm.files import cells
 from wattstorm.setting_values import closest
 
 METER_NAMES: Final = ("meter", "external_id", "meter_id", "prm")

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import polars as pl
 
 from wattstorm.errors import RegisterError
-from wattstorm.metering.register_arrays import (
+from wattstorm.register.arrays import (
     FIRST_DATE,
     LAST_DATE,
     MAX_CODES,

@@ -26,9 +26,9 @@ import numpy as np
 import numpy.typing as npt
 
 from wattstorm.errors import RegisterError
-from wattstorm.metering.idindex import places_for
-from wattstorm.metering.register_arrays import DTYPES, MAX_CODES, Arrays
 from wattstorm.private_files import make_private, open_private
+from wattstorm.register.arrays import DTYPES, MAX_CODES, Arrays
+from wattstorm.register.idindex import places_for
 
 SCHEMA: Final = 1
 CARD: Final = "card.json"

@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from wattstorm.errors import RegisterError
-from wattstorm.metering import idindex, register_files
-from wattstorm.metering.register_arrays import (
+from wattstorm.register import files, idindex
+from wattstorm.register.arrays import (
     EPOCH,
     Arrays,
     Columns,
@@ -30,10 +30,10 @@ from wattstorm.metering.register_arrays import (
     no_arrays,
     unpack,
 )
-from wattstorm.metering.register_build import merge
+from wattstorm.register.build import merge
 
 if TYPE_CHECKING:
-    from wattstorm.metering.register_rows import Rows
+    from wattstorm.register.rows import Rows
 
 __all__ = ["Columns", "Register"]
 
@@ -52,7 +52,7 @@ class Register:
     version: 1 for the first build, one more with each extension that says something new.
     """
 
-    def __init__(self, directory: Path, card: register_files.Card, arrays: Arrays) -> None:
+    def __init__(self, directory: Path, card: files.Card, arrays: Arrays) -> None:
         self.directory = directory
         self.card = card
         self.count: int = card["meters"]
@@ -85,15 +85,15 @@ class Register:
         tariffs: the only names allowed. Any refusal leaves the directory as it was.
         """
         # Only here: what Storm's workers import needs no polars.
-        from wattstorm.metering.register_rows import read_rows
+        from wattstorm.register.rows import read_rows
 
         directory = Path(directory)
         if not sources:
             raise RegisterError("no source file", "give at least one .parquet or .csv file")
-        with register_files.building(directory):
-            known = register_files.load(directory) if register_files.exists(directory) else None
+        with files.building(directory):
+            known = files.load(directory) if files.exists(directory) else None
             old_card, old_arrays = known or (None, no_arrays())
-            register_files.sweep(directory, old_card["data"] if old_card else "")
+            files.sweep(directory, old_card["data"] if old_card else "")
             _check_partition_size(partition_size, old_card)
             rows = read_rows(
                 [Path(source) for source in sources],
@@ -108,13 +108,13 @@ class Register:
             arrays, days = merge(old_arrays, rows)
             if arrays is not old_arrays:
                 card = _next_card(old_card, partition_size, arrays, rows, days)
-                register_files.write(directory, card, arrays, known)
+                files.write(directory, card, arrays, known)
         return cls.open(directory)
 
     @classmethod
     def open(cls, directory: Path) -> Register:
         """Map the newest version of the directory's register."""
-        card, arrays = register_files.load(Path(directory))
+        card, arrays = files.load(Path(directory))
         return cls(Path(directory), card, arrays)
 
     def lookup(self, external_ids: npt.NDArray[np.uint64]) -> npt.NDArray[np.int32]:
@@ -162,7 +162,7 @@ class Register:
 
     def verify(self) -> None:
         """Read all files and compare their checksums: RegisterError if one is damaged."""
-        register_files.verify(self.directory, self.card)
+        files.verify(self.directory, self.card)
 
     def _check_slice(self, first: int, stop: int) -> None:
         if not 0 <= first <= stop <= self.count:
@@ -172,7 +172,7 @@ class Register:
             )
 
 
-def _check_partition_size(wanted: int | None, card: register_files.Card | None) -> None:
+def _check_partition_size(wanted: int | None, card: files.Card | None) -> None:
     if wanted is not None and wanted < 1:
         raise RegisterError(f"partition_size {wanted}", "a partition holds one meter or more")
     if wanted is not None and card and wanted != card["partition_size"]:
@@ -183,12 +183,12 @@ def _check_partition_size(wanted: int | None, card: register_files.Card | None) 
 
 
 def _next_card(
-    old: register_files.Card | None,
+    old: files.Card | None,
     partition_size: int | None,
     arrays: Arrays,
     rows: Rows,
     days: npt.NDArray[np.int64],
-) -> register_files.Card:
+) -> files.Card:
     """Card of the version that `arrays` make: what the old one fixed stays."""
     meters = len(arrays.ids)
     default = min(max(-(-meters // _PARTITIONS), 1), MAX_PARTITION)

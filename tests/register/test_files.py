@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.metering.register_cases import built, everything, row, source
+from tests.register.cases import built, everything, row, source
 from wattstorm.errors import RegisterError
 from wattstorm.metering.aggregates import class_of
 from wattstorm.metering.checks import MAX_CLASSES
-from wattstorm.metering.register import Register
-from wattstorm.metering.register_arrays import MAX_CODES
-from wattstorm.metering.register_files import building
+from wattstorm.register.arrays import MAX_CODES
+from wattstorm.register.files import building
+from wattstorm.register.register import Register
 
 ARRAYS = (
     "ids",
@@ -66,7 +66,7 @@ def test_a_large_damaged_file_is_found_by_verify(
     sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Large files are only measured at opening; a flipped bit in them is found by `verify`."""
-    monkeypatch.setattr("wattstorm.metering.register_files.SMALL_BYTES", 0)
+    monkeypatch.setattr("wattstorm.register.files.SMALL_BYTES", 0)
     register, arrays = damaged(sound, tmp_path)
     Register.open(register).verify()
     data = bytearray((arrays / "ids.npy").read_bytes())
@@ -135,7 +135,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 KILLED = """
 import os, sys
 from pathlib import Path
-from wattstorm.metering.register import Register
+from wattstorm.register.register import Register
 left = [int(sys.argv[1])]
 def dying(real):
     def call(*args, **more):
@@ -193,8 +193,8 @@ def test_a_register_that_the_stream_cannot_take_is_not_opened(
 ) -> None:
     """Built when more names were let pass: said before any block meets it."""
     with monkeypatch.context() as patched:
-        for module in ("register_rows", "register_files"):
-            patched.setattr(f"wattstorm.metering.{module}.MAX_CODES", 255)
+        for module in ("rows", "files"):
+            patched.setattr(f"wattstorm.register.{module}.MAX_CODES", 255)
         built(tmp_path, [row(k, f"t{k}") for k in range(129)])
     message = r"card\.json has 129 tariffs, the stream takes 127; group them into fewer tariffs"
     with pytest.raises(RegisterError, match=message):

@@ -7,8 +7,8 @@ from pathlib import Path
 import polars as pl
 
 from wattstorm.metering.partition import Rules
-from wattstorm.metering.register import Register
 from wattstorm.metering.slots import LocalCalendar, SlotGrid
+from wattstorm.register.register import Register
 
 GRID = SlotGrid(30)
 RULES = Rules(GRID, LocalCalendar(GRID, "Europe/Paris"))

@@ -8,9 +8,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.metering.register_cases import built, everything, row, source
+from tests.register.cases import built, everything, row, source
 from wattstorm.errors import RegisterError
-from wattstorm.metering.register import Register
+from wattstorm.register.register import Register
 
 
 def test_defaults_fill_what_a_file_leaves_out(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_rows_are_counted_across_the_chunks_of_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file read in pieces of ten rows names row 25 as row 25."""
-    monkeypatch.setattr("wattstorm.metering.register_rows.CHUNK_ROWS", 10)
+    monkeypatch.setattr("wattstorm.register.rows.CHUNK_ROWS", 10)
     rows = [row(k, f"t{k // 10}") for k in range(1, 31)]
     assert built(tmp_path, rows).count == 30
     rows[24]["contracted_power_va"] = -1

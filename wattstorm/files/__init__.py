@@ -1,0 +1,1 @@
+"""Tables of readings as people have them, read with polars; no worker imports this room."""
