@@ -27,8 +27,8 @@ from collections.abc import Iterator
 CHUNK = 25
 
 
-def failures(seeds: range) -> list[tuple[int, str]]:
-    """(seed, what was wrong first) of those that fail."""
+def failures(seeds: range, first: bool = False) -> list[tuple[int, str]]:
+    """(seed, what was wrong first) of those that fail; with `first` of the first only."""
     from tests.simulation.plan import plan
     from tests.simulation.schedule import run
     from tests.simulation.stage import set_up
@@ -36,20 +36,26 @@ def failures(seeds: range) -> list[tuple[int, str]]:
     logging.disable(logging.CRITICAL)
     gc.disable()  # of little use within a schedule, and a fifth of the time
     try:
+        failed: list[tuple[int, str]] = []
         with set_up():
-            return [(seed, found[0]) for seed in seeds if (found := run(plan(seed)).wrong)]
+            for seed in seeds:
+                if found := run(plan(seed)).wrong:
+                    failed.append((seed, found[0]))
+                    if first:
+                        break
+        return failed
     finally:
         gc.enable()
         gc.collect()
         gc.freeze()  # what is left are modules and towns: the next collection passes them over
 
 
-def run_all(seeds: range, workers: int) -> Iterator[tuple[int, str]]:
+def run_all(seeds: range, workers: int, *, first: bool) -> Iterator[tuple[int, str]]:
     """The failures of a range, found by some processes at once."""
     chunks = [seeds[at : at + CHUNK] for at in range(0, len(seeds), CHUNK)]
     if workers == 1:
         for chunk in chunks:
-            yield from failures(chunk)
+            yield from failures(chunk, first=first)
         return
     # Spawned, not forked: numba and Lua are no friends of a fork.
     with multiprocessing.get_context("spawn").Pool(min(workers, len(chunks))) as pool:
@@ -92,7 +98,7 @@ def main() -> int:
     first, last = map(int, arguments.seeds.split(":"))
     start, failed = time.perf_counter(), 0
     workers = 1 if arguments.first else arguments.workers
-    for seed, wrong in run_all(range(first, last), workers):
+    for seed, wrong in run_all(range(first, last), workers, first=arguments.first):
         failed += 1
         print(f"seed {seed}: {wrong.strip().splitlines()[-1][:300]}", file=sys.stderr)
         if arguments.first:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pystorm.component import Tuple
 
-from tests.stream.town import Town
+from tests.stream.town import DAY0, Town, assert_conserved, audit, committed_sums
 from wattstorm.engine.transport import MemorySerializer
 from wattstorm.store.log import Append
 
@@ -62,3 +62,31 @@ def append(town: Town, partition: int, blocks: list[bytes], first: int = 1) -> N
     with town.connect() as connection:
         rows = [Append(partition, "test", first + i, data, 1) for i, data in enumerate(blocks)]
         assert {answer.status for answer in town.log(connection).append_many(rows)} <= {"new"}
+
+
+def save(bolt: Part, partition: int = 0) -> None:
+    """A snapshot of what the bolt holds, on disk when this returns."""
+    bolt.component.saver.begin(bolt.component.owned[partition])
+    bolt.component.saver.collect(wait=True)
+
+
+def nation(town: Town) -> dict[int, tuple[int, int]]:
+    """slot of the day → (Wh, meters), as committed; what was received is accounted for."""
+    with town.connect() as connection:
+        sums = committed_sums(town, connection).get("nation", {})
+        assert_conserved(audit(town, connection))
+    return {slot - DAY0: value for slot, value in sorted(sums.items())}
+
+
+def dumped(town: Town, pattern: str = "*") -> dict[Any, Any]:
+    """All that the store holds under keys like `pattern`, as `go_back` takes it."""
+    with town.connect() as connection:
+        return {key: connection.redis.dump(key) for key in connection.redis.keys(pattern)}
+
+
+def go_back(town: Town, kept: dict[Any, Any]) -> None:
+    """The store as it was when `kept` was taken, as after a power cut or from a backup."""
+    with town.connect() as connection:
+        connection.redis.flushall()
+        for key, value in kept.items():
+            connection.redis.restore(key, 0, value)

@@ -11,9 +11,9 @@ import pytest
 
 from bolts.aggregate import AggregateBolt
 from tests.servers import TestServer
-from tests.stream.parts import Part, append, started
+from tests.stream.parts import Part, append, dumped, go_back, nation, save, started
 from tests.stream.poisoned import is_poison
-from tests.stream.town import DAY0, Town, a_town, assert_conserved, audit, committed_sums
+from tests.stream.town import DAY0, Town, a_town, audit
 from wattstorm.metering import block as blocks
 from wattstorm.store.deadletters import DeadLetters
 from wattstorm.store.disk import Disk
@@ -55,31 +55,6 @@ def work(town: Town, bolt: Part | None = None) -> Part:
     return bolt
 
 
-def save(bolt: Part) -> None:
-    bolt.component.saver.begin(bolt.component.owned[0])
-    bolt.component.saver.collect(wait=True)
-
-
-def nation(town: Town) -> dict[int, tuple[int, int]]:
-    """slot of the day → (Wh, meters), as committed."""
-    with town.connect() as connection:
-        sums = committed_sums(town, connection).get("nation", {})
-        assert_conserved(audit(town, connection))
-    return {slot - DAY0: value for slot, value in sorted(sums.items())}
-
-
-def backup(town: Town) -> dict[Any, Any]:
-    with town.connect() as connection:
-        return {key: connection.redis.dump(key) for key in connection.redis.keys("*")}
-
-
-def restore(town: Town, kept: dict[Any, Any]) -> None:
-    with town.connect() as connection:
-        connection.redis.flushall()
-        for key, value in kept.items():
-            connection.redis.restore(key, 0, value)
-
-
 def trim_all(town: Town, bolt: Part, monkeypatch: pytest.MonkeyPatch) -> None:
     """The log is gone: only snapshots have the memory."""
     monkeypatch.setattr(Disk, "holds", lambda *_: True)
@@ -114,11 +89,11 @@ def test_a_restored_backup_does_not_meet_snapshots_of_what_came_after_it(town: T
     """Another store stood in its place for a moment, and its snapshots are below the fence."""
     send(town, *(block(slot) for slot in range(4)))
     work(town).component.stop()
-    kept = backup(town)
-    restore(town, {})
+    kept = dumped(town)
+    go_back(town, {})
     send(town, block(3, 555), block(4, 555))
     work(town).component.stop()
-    restore(town, kept)
+    go_back(town, kept)
     send(town, block(3, 110, [0], version=1), block(4))
     work(town)
     expected = dict.fromkeys(range(5), (1000, METERS))
@@ -131,10 +106,10 @@ def test_a_backup_of_the_same_store_does_not_meet_its_own_future(town: Town) -> 
     send(town, block(0))
     first = work(town)
     save(first)
-    kept = backup(town)
+    kept = dumped(town)
     send(town, block(1, 555), block(2, 555))
     work(town, first).component.stop()
-    restore(town, kept)
+    go_back(town, kept)
     send(town, block(1), block(2), block(3))
     second = work(town)  # its fence has passed the lost snapshot
     assert [mark.position for mark in second.component.owned[0].snapshots.marks()] == [1, 3]
@@ -156,10 +131,10 @@ def test_a_zombies_snapshot_never_gets_its_name(town: Town) -> None:
     """It slept while the store went back and another took the partition, past its position."""
     send(town, block(0))
     zombie = work(town)
-    kept = backup(town)
+    kept = dumped(town)
     send(town, block(1))
     work(town, zombie)
-    restore(town, kept)
+    go_back(town, kept)
     send(town, block(2, 7))
     work(town)
     save(zombie)

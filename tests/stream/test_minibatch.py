@@ -11,8 +11,8 @@ import pytest
 
 from bolts.aggregate import AggregateBolt
 from tests.servers import TestServer
-from tests.stream.parts import Part, append, started
-from tests.stream.town import DAY0, Town, a_town, assert_conserved, audit, committed_sums
+from tests.stream.parts import append, dumped, go_back, nation, save, started
+from tests.stream.town import DAY0, Town, a_town, assert_conserved, audit
 from wattstorm.errors import StoreUnreachable
 from wattstorm.metering import block as blocks
 from wattstorm.store.commit import COUNTERS_OUTLIVE_DAYS
@@ -38,13 +38,6 @@ def block(slot: int, wh: int = 100, version: int = 0) -> bytes:
     return blocks.encode(made)
 
 
-def nation(town: Town) -> dict[int, tuple[int, int]]:
-    """slot of the day → (Wh, meters), as committed."""
-    with town.connect() as connection:
-        sums = committed_sums(town, connection).get("nation", {})
-    return {slot - DAY0: value for slot, value in sums.items()}
-
-
 def counts(town: Town) -> dict[str, int]:
     with town.connect() as connection:
         found = audit(town, connection)
@@ -55,27 +48,6 @@ def counts(town: Town) -> dict[str, int]:
 def fence(town: Town) -> int:
     with town.connect() as connection:
         return town.stores(connection)[0].fence().position
-
-
-def snapshot(part: Part) -> None:
-    own = part.component.owned[0]
-    part.component.saver.begin(own)
-    part.component.saver.collect(wait=True)
-
-
-def go_back(town: Town, to: int, kept: dict[Any, Any]) -> None:
-    """The store as it was when `kept` was taken, as after a power cut."""
-    with town.connect() as connection:
-        for key in connection.redis.keys("{wattstorm:p0}*"):
-            connection.redis.delete(key)
-        for key, value in kept.items():
-            connection.redis.restore(key, 0, value)
-    assert fence(town) == to
-
-
-def dumped(town: Town) -> dict[Any, Any]:
-    with town.connect() as connection:
-        return {k: connection.redis.dump(k) for k in connection.redis.keys("{wattstorm:p0}*")}
 
 
 def test_a_batch_is_applied_once_however_often_it_comes(town: Town) -> None:
@@ -174,7 +146,7 @@ def test_a_new_task_has_the_memory_of_the_old_one(town: Town, with_snapshot: boo
     old = started(AggregateBolt, town)
     assert old.give(0, 1, 1, 1) == "ack"
     if with_snapshot:
-        snapshot(old)
+        save(old)
     assert old.give(0, 2, 2, 1) == "ack"
     new = started(AggregateBolt, town)
     assert new.give(0, 3, 4, 1) == "ack"
@@ -187,12 +159,13 @@ def test_a_store_that_went_back_takes_the_memory_with_it(town: Town) -> None:
     append(town, 0, [block(0)])
     bolt = started(AggregateBolt, town)
     assert bolt.give(0, 1, 1, 1) == "ack"
-    snapshot(bolt)
+    save(bolt)
     kept = dumped(town)
     append(town, 0, [block(1, wh=111), block(2, wh=111)], first=2)
     assert bolt.give(0, 2, 3, 1) == "ack"
-    snapshot(bolt)
-    go_back(town, 1, kept)
+    save(bolt)
+    go_back(town, kept)
+    assert fence(town) == 1
     append(town, 0, [block(3, wh=222), block(1, wh=333)], first=2)
     assert bolt.give(0, 2, 3, 2) == "fail", "memory is ahead of the store: it is dropped"
     assert bolt.give(0, 2, 3, 3) == "ack"
@@ -208,8 +181,9 @@ def test_a_snapshot_of_what_the_store_lost_never_appears(town: Town) -> None:
     kept = dumped(town)
     append(town, 0, [block(1)], first=2)
     assert bolt.give(0, 2, 2, 1) == "ack"
-    go_back(town, 1, kept)
-    snapshot(bolt)
+    go_back(town, kept)
+    assert fence(town) == 1
+    save(bolt)
     own = bolt.component.owned[0]
     assert own.saved == []
     assert own.snapshots.marks() == []
@@ -223,7 +197,7 @@ def test_the_log_is_trimmed_behind_the_older_snapshot_only(
     bolt = started(AggregateBolt, town)
     for position in (2, 4):
         assert bolt.give(0, position - 1, position, 1) == "ack"
-        snapshot(bolt)
+        save(bolt)
     with town.connect() as connection:
         log = town.log(connection)
         bolt.tick()
@@ -242,7 +216,7 @@ def test_a_lone_snapshot_of_all_there_is_trims_a_log_that_may_be_full(
     append(town, 0, [block(i) for i in range(3)])
     bolt = started(AggregateBolt, town)
     assert bolt.give(0, 1, 2, 1) == "ack"
-    snapshot(bolt)
+    save(bolt)
     assert bolt.give(0, 3, 3, 1) == "ack"
     with town.connect() as connection:
         bolt.tick()
@@ -267,7 +241,7 @@ def test_without_snapshot_and_log_the_summed_slots_are_closed(
     bolt = started(AggregateBolt, town)
     for position in (1, 2):
         assert bolt.give(0, position, position, 1) == "ack"
-        snapshot(bolt)
+        save(bolt)
     bolt.tick()
     for file in (town.directory / "state").rglob("*.snap"):
         file.write_bytes(file.read_bytes()[:200])
@@ -286,7 +260,7 @@ def test_an_unusable_snapshot_is_no_base_for_trimming(
     bolt = started(AggregateBolt, town)
     for position in (1, 2):
         assert bolt.give(0, position, position, 1) == "ack"
-        snapshot(bolt)
+        save(bolt)
     town.options["stream.open_days"] = 2
     changed = started(AggregateBolt, town)
     assert changed.give(0, 3, 3, 1) == "ack"

@@ -13,8 +13,8 @@ import pytest
 
 from bolts.aggregate import AggregateBolt
 from tests.servers import TestServer, binaries
-from tests.stream.parts import Part, append, started
-from tests.stream.town import DAY0, Town, a_town, assert_conserved, audit, committed_sums
+from tests.stream.parts import Part, append, nation, save, started
+from tests.stream.town import DAY0, Town, a_town, audit
 from wattstorm.metering import block as blocks
 from wattstorm.store.disk import Disk
 from wattstorm.store.log import Append
@@ -53,19 +53,6 @@ def cut(server: TestServer, to: int) -> None:
     server.kill()
     os.truncate(aof(server), to)
     server.start()
-
-
-def save(bolt: Part) -> None:
-    bolt.component.saver.begin(bolt.component.owned[0])
-    bolt.component.saver.collect(wait=True)
-
-
-def nation(town: Town) -> dict[int, tuple[int, int]]:
-    """slot of the day → (Wh, meters), as committed."""
-    with town.connect() as connection:
-        sums = committed_sums(town, connection).get("nation", {})
-        assert_conserved(audit(town, connection))
-    return {slot - DAY0: value for slot, value in sorted(sums.items())}
 
 
 def drain(town: Town, bolt: Part) -> None:

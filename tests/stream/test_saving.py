@@ -11,8 +11,7 @@ import pytest
 
 from bolts.aggregate import AggregateBolt
 from tests.servers import TestServer
-from tests.stream.parts import Part, append, started
-from tests.stream.test_minibatch import nation
+from tests.stream.parts import Part, append, nation, save, started
 from tests.stream.town import DAY0, Town, a_town
 from wattstorm.metering import block as blocks
 from wattstorm.store import snapshot_file
@@ -33,11 +32,6 @@ def block(slot: int, meters: Any = range(METERS), wh: int = 100, version: int = 
     return blocks.encode(
         blocks.readings(0, ids, DAY0 + slot, np.full(len(ids), wh), version=version)
     )
-
-
-def save(bolt: Part) -> None:
-    bolt.component.saver.begin(bolt.component.owned[0])
-    bolt.component.saver.collect(wait=True)
 
 
 def files(town: Town, suffix: str) -> list[Path]:
