@@ -10,6 +10,7 @@ import pytest
 
 from tests.servers import TestServer
 from wattstorm.errors import FencedOff, FenceMoved, LogGap
+from wattstorm.store import backlog
 from wattstorm.store.commit import PartitionStore, give_birth
 from wattstorm.store.connection import Connection
 from wattstorm.store.deadletters import DeadLetter, DeadLetters
@@ -309,3 +310,37 @@ def test_a_snapshot_is_confirmed_by_the_partitions_owner_alone(connection: Conne
     again = store.acquire(2)
     assert (again.snapshots, again.lineage) == (new.snapshots, old.lineage)
     assert PartitionStore(connection, "w", 1).acquire(2).lineage != old.lineage
+
+
+def test_what_is_closed_stays_closed(connection: Connection) -> None:
+    """Of each channel for itself: a task without memory begins with no window, or a lower one."""
+    store = PartitionStore(connection, "w", 0)
+    token = store.acquire(1).token
+    store.commit(token, 0, 1, committed_bytes=1, lows={0: 96, 1: 48})
+    store.commit(token, 1, 2, committed_bytes=1, lows={0: 48, 1: 144})
+    assert store.lows() == {0: 96, 1: 144}
+    store.commit(token, 2, 3, committed_bytes=1)
+    assert store.lows() == {0: 96, 1: 144}
+
+
+def test_takes_are_counted_until_the_fence_moves(connection: Connection) -> None:
+    """One that moved it is no sign of a block that kills its task: the next may go on at once."""
+    store = PartitionStore(connection, "w", 0)
+    assert [store.acquire(birth).takes for birth in (1, 2)] == [1, 2]
+    token = store.acquire(3).token
+    store.commit(token, 0, 1, committed_bytes=1)
+    assert store.acquire(4).takes == 1
+
+
+def test_what_is_committed_waits_no_longer(connection: Connection) -> None:
+    """In the partition's head and over all of them: producers are let in again."""
+    log, store = Log(connection, "w"), PartitionStore(connection, "w", 0)
+    for number in (1, 2):
+        assert log.append(0, "a", number, b"x" * 500, 1).status == "new"
+    appended = [entry.data for entry in log.read(0, 1, 2)]
+    token = store.acquire(1).token
+    waiting = backlog.read(connection, "w").waiting
+    assert waiting >= 1_000
+    store.commit(token, 0, 1, committed_bytes=len(appended[0]))
+    assert backlog.read(connection, "w").waiting == waiting - 500
+    assert log.status(0).committed == 500

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -211,3 +212,27 @@ def test_objects_are_not_saved(tmp_path: Path) -> None:
     with pytest.raises(SnapshotError, match="plain numbers"):
         snapshots.save({"x": np.array([{}])}, {"position": 1}, "n")
     assert snapshots.marks() == []
+
+
+@pytest.mark.parametrize("how", ["refused", "no room"])
+def test_rows_of_a_snapshot_that_did_not_appear_are_not_taken_for_written(
+    tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor for as they were before: the next snapshot must write them whole."""
+    snapshots, rows = a_dir(tmp_path), {"cells.0": np.arange(1, 9, dtype=np.uint16)}
+    assert snapshots.save({}, {"position": 1}, "m", rows=rows) is not None
+    before = sorted(snapshots.directory.iterdir())
+    rows["cells.0"] = rows["cells.0"] + 1
+    if how == "refused":
+        assert snapshots.save({}, {"position": 2}, "n", rows=rows, confirm=lambda: False) is None
+    else:
+
+        def full(_: int) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(SnapshotError):
+            snapshots.save({}, {"position": 2}, "n", rows=rows)
+        monkeypatch.undo()
+    assert snapshots.segments.last == {}
+    assert sorted(snapshots.directory.iterdir()) == before

@@ -242,3 +242,61 @@ def test_append_is_not_confused_by_a_log_of_before(town: Town) -> None:
     assert bolt.give(0, 1, 1, 1) == "ack"
     assert bolt.give(0, 2, 2, 1) == "ack"
     assert nation(town) == dict.fromkeys(range(2), (1000, METERS))
+
+
+def test_who_takes_a_partition_sweeps_what_the_dead_left(town: Town) -> None:
+    """Half a snapshot of a task that was killed, rows that nothing names: they would pile up."""
+    send(town, block(0))
+    bolt = work(town)
+    save(bolt)
+    directory = bolt.component.owned[0].snapshots.directory
+    kept = sorted(path.name for path in directory.iterdir())
+    for name in ("00000000000000000009.n.1.draft", "00000000000000000009.n.rows"):
+        (directory / name).write_bytes(b"half")
+    send(town, block(1))
+    work(town)
+    assert sorted(path.name for path in directory.iterdir()) == kept
+
+
+def test_who_goes_on_without_memory_trims_behind_its_own_snapshots_only(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older one lies there, but the log behind it cannot be replayed: it leads nowhere."""
+    town.options["batch.attempts"] = 1
+    send(town, block(0))
+    save(before := work(town))
+    send(town, block(1, 666))
+    work(town, before)
+    raising_in_replay(monkeypatch)
+    send(town, block(2))
+    after = work(town)
+    monkeypatch.undo()
+    assert after.component.owned[0].saved == []
+    save(after)
+    trim_all(town, after, monkeypatch)
+    with town.connect() as connection:
+        known = town.stores(connection)[0].acquire(2**62).snapshots
+    assert [mark.position for mark in known] == [3]
+
+
+def test_a_task_whose_snapshots_the_store_forgot_begins_anew(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store went back to before a snapshot, not behind the fence: no commit is refused, but
+    every snapshot would be, and the log would fill up."""
+    send(town, block(0))
+    bolt = work(town)
+    kept = dumped(town)
+    save(bolt)
+    go_back(town, kept)
+    send(town, block(1))
+    work(town, bolt)
+    save(bolt)
+    assert bolt.component.owned[0].forgotten
+    bolt.tick()
+    assert 0 not in bolt.component.owned
+    send(town, block(2))
+    work(town, bolt)
+    save(bolt)
+    trim_all(town, bolt, monkeypatch)
+    assert nation(town) == dict.fromkeys(range(3), (1000, METERS))

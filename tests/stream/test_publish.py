@@ -144,6 +144,26 @@ def test_what_changes_while_it_publishes_stays_dirty(town: Town, aggregate: Part
     assert dirty(town) == set()
 
 
+def test_sums_that_turn_out_to_be_lost_are_read_again_at_once(town: Town, aggregate: Part) -> None:
+    """The partition was taken between reading and writing: the results do not wait a second."""
+    publish = started(PublishBolt, town)
+    feed(aggregate, town, 0, 5, 1)
+    real = publish.component.results.read_partials
+    read: list[Any] = []
+
+    def read_partials(*arguments: Any) -> Any:
+        read.append(real(*arguments))
+        if len(read) == 1:
+            feed(started(AggregateBolt, town), town, 0, 5, 2, wh=150, version=1)
+        return read[-1]
+
+    publish.component.results.read_partials = read_partials
+    publish.component.flush([0])
+    assert len(read) == 2
+    assert row(town, 5)["wh"] == 15_000
+    assert dirty(town) == set()
+
+
 def crash(server: TestServer, kept: int) -> None:
     """The store dies and comes back without what it wrote after `kept` bytes."""
     server.kill()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -213,3 +215,72 @@ def test_a_snapshot_of_the_schema_before_is_still_read(
     assert header["position"] == 1
     assert snapshots.newest([Mark(1, "a")], lambda *_: True) == (True, Mark(1, "a"))
     assert snapshots.segments.last == {}
+
+
+def test_what_was_replayed_is_due_to_be_saved(town: Town) -> None:
+    """A task that dies again and again before it has read enough itself would never save: each
+    replays a longer log."""
+    town.options["snapshot.every_mb"] = 1
+    many = np.tile(np.arange(METERS), 26)
+    slots = np.repeat(np.arange(26) + DAY0, METERS)
+    wh = np.random.default_rng(1).integers(1, 900, len(many))
+    data = blocks.encode(blocks.readings(0, many, slots, wh))
+    append(town, 0, [data] * (1 + 1_100_000 // len(data)))
+    with town.connect() as connection:
+        tail = town.log(connection).tails([0])[0]
+    bolt = started(AggregateBolt, town)
+    assert bolt.give(0, 1, tail, 1) == "ack"
+    bolt.component.saver.collect(wait=True)
+    for snapshot in files(town, ".snap"):
+        snapshot.unlink()
+    append(town, 0, [block(30)], first=tail + 1)
+    after = started(AggregateBolt, town)
+    assert after.give(0, tail + 1, tail + 1, 1) == "ack"
+    after.component.saver.collect(wait=True)
+    assert [mark.position for mark in after.component.owned[0].saved] == [tail + 1]
+
+
+def test_a_partition_is_not_taken_while_a_snapshot_of_it_is_written(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same task lost it and takes it again: what it was writing is whole before it looks."""
+    append(town, 0, [block(0), block(1)])
+    bolt = started(AggregateBolt, town)
+    assert bolt.give(0, 1, 1, 1) == "ack"
+    real = SnapshotDir.write
+
+    def slowly(*arguments: Any) -> None:
+        real(*arguments)
+        time.sleep(0.5)
+
+    monkeypatch.setattr(SnapshotDir, "write", slowly)
+    bolt.component.saver.begin(bolt.component.owned.pop(0))
+    assert bolt.give(0, 2, 2, 1) == "ack"
+    own = bolt.component.owned[0]
+    assert [mark.position for mark in own.saved] == [1]
+    assert own.snapshots.marks() == own.saved
+    assert not files(town, ".draft")
+
+
+def test_what_could_not_be_written_is_due_and_written_whole(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk while rows were saved: the next snapshot has them all, and comes at once."""
+    append(town, 0, [block(0), block(1)])
+    bolt = started(AggregateBolt, town)
+    assert bolt.give(0, 1, 1, 1) == "ack"
+    unsaved = bolt.component.owned[0].unsaved_bytes
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(SnapshotDir, "write", full)
+    save(bolt)
+    assert bolt.component.owned[0].unsaved_bytes == unsaved > 0
+    monkeypatch.undo()
+    assert bolt.give(0, 2, 2, 1) == "ack"
+    save(bolt)
+    after = started(AggregateBolt, town)
+    assert after.give(0, 2, 2, 1) == "ack"
+    assert_same(state_of(after), state_of(bolt))
+    assert after.component.owned[0].unsaved_bytes == 0
