@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from generator.homes import whole_days
+from generator.model.homes import whole_days
 
 Floats = npt.NDArray[np.float64]
 KINDS: Final = ("dead", "swap", "shift", "x3", "x0.3", "flat", "spike", "night")

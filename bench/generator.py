@@ -22,7 +22,7 @@ from numba import njit
 from bench._arguments import parse
 from bench._report import report
 from generator import Generator, shipped
-from generator.chain import alias
+from generator.model.chain import alias
 from generator.noise import draw, meter_key
 
 DAY = 20_103  # 2025-01-15

@@ -29,12 +29,12 @@ from pathlib import Path
 from bench._arguments import parse
 from bench._report import report
 from bench._usage import Peak, total, usage
-from generator import ledger
-from generator.faults import TYPICAL
-from generator.producers import Sending, send
-from generator.publish import LIVE, NIGHTLY, Job
-from generator.register import write_register
-from generator.town import Town
+from generator.feed import ledger
+from generator.feed.faults import TYPICAL
+from generator.feed.producers import Sending, send
+from generator.feed.publish import LIVE, NIGHTLY, Job
+from generator.town.register import write_register
+from generator.town.town import Town
 from wattstorm.cli.check_truth import compare
 from wattstorm.engine.supervisor import Engine
 from wattstorm.engine.watch import Watch

@@ -23,12 +23,12 @@ import numpy as np
 
 from bench._arguments import parse
 from bench._report import report
-from generator.faults import TYPICAL, Faults
-from generator.outputs import days_from
-from generator.producers import Sending, send
-from generator.publish import Job
-from generator.register import write_register
-from generator.town import Meters, Town, Wh
+from generator.feed.faults import TYPICAL, Faults
+from generator.feed.producers import Sending, send
+from generator.feed.publish import Job
+from generator.town.outputs import days_from
+from generator.town.register import write_register
+from generator.town.town import Meters, Town, Wh
 from wattstorm.engine.supervisor import Engine
 from wattstorm.engine.watch import Watch
 from wattstorm.readers.results import Results

@@ -20,20 +20,24 @@ generated from its seed, or `from_temperatures(days, celsius)`, or given by day.
 off-peak water heaters and shifts, cars and solar panels: `Layers(off_peak=0.4, car=0.1)
 .apply(wh, seed, meters, day_numbers)` → int32 net Wh.
 
-Validation, which needs scikit-learn: `generator.validate.twin(homes)`, `.new_homes(homes)` →
-a report as a dict; `generator.attack.outlier_attack(homes)` → 0.5 is chance;
-`generator.report.write(report, directory)` → JSON and HTML.
+Validation, which needs scikit-learn: `generator.judge.validate.twin(homes)`, `.new_homes(homes)` →
+a report as a dict; `generator.judge.attack.outlier_attack(homes)` → 0.5 is chance;
+`generator.judge.report.write(report, directory)` → JSON and HTML.
 
-The rooms: homes (reading) → habits, ranks, states, donors, chain (what is learnt) → fit,
-calibrate → model (artefact) → tables, kernels, sampler (drawing) → driver, layers.
+The rooms, each importing only what stands before it:
+- `model/`: homes (reading) → habits, ranks, states, donors, chain (what is learnt) → fit,
+  calibrate → artefact → tables, kernels, sampler (drawing), driver;
+- `judge/`: metrics, classify, baselines, attack → validate → report;
+- `town/`: layers, town, its register, its curves as files;
+- `feed/`: faults, silences, deliveries → ledger (what must become of each) → publish, producers.
 """
 
-from generator.driver import Driver, from_temperatures
-from generator.fit import fit
-from generator.homes import Homes, read_homes
-from generator.layers import Layer, Layers
-from generator.model import Model, shipped
-from generator.sampler import Generator
+from generator.model.artefact import Model, shipped
+from generator.model.driver import Driver, from_temperatures
+from generator.model.fit import fit
+from generator.model.homes import Homes, read_homes
+from generator.model.sampler import Generator
+from generator.town.layers import Layer, Layers
 
 __all__ = [
     "Driver",

@@ -14,14 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator import ledger
-from generator.deliveries import PartitionDays
-from generator.faults import RATES, TYPICAL, Events, Faults, Kind, events
-from generator.layers import Layers
-from generator.outputs import days_from
-from generator.publish import SHAPES, Job, Lane
-from generator.register import write_register
-from generator.town import Town
+from generator.feed import ledger
+from generator.feed.deliveries import PartitionDays
+from generator.feed.faults import RATES, TYPICAL, Events, Faults, Kind, events
+from generator.feed.publish import SHAPES, Job, Lane
+from generator.town.layers import Layers
+from generator.town.outputs import days_from
+from generator.town.register import write_register
+from generator.town.town import Town
 from tests.generator.towns import MANY
 from wattstorm.errors import UsageError
 from wattstorm.metering.aggregates import SlotSums

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from generator import Generator, Homes, Model, fit, read_homes, shipped
-from generator.homes import set_aside, together
+from generator.model.homes import set_aside, together
 from tests.generator.conftest import SAMPLE
 from wattstorm.errors import ArtefactError, TrainingError
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from generator.outputs import days_from
-from generator.producers import Sending, check, name_of, send
-from generator.publish import SHAPES, Job
-from generator.town import Town
+from generator.feed.producers import Sending, check, name_of, send
+from generator.feed.publish import SHAPES, Job
+from generator.town.outputs import days_from
+from generator.town.town import Town
 from tests.generator.towns import (
     MANY,
     ONE_OF_ALL,

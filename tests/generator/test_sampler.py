@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator import Driver, Generator, Homes, Layers, Model, from_temperatures
-from generator.calibrate import by_home, mean_curves
-from generator.habits import kind_of
-from generator.model import ENGINES
+from generator.model.artefact import ENGINES
+from generator.model.calibrate import by_home, mean_curves
+from generator.model.habits import kind_of
 from wattstorm.errors import UsageError
 from wattstorm.metering.slots import day_number
 

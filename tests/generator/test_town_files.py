@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from generator.layers import Layer, Layers
-from generator.outputs import days_from, write_numpy, write_parquet
-from generator.register import SHARES, TARIFFS, Shares, external_ids, rows, write_register
-from generator.town import Town, share_of
+from generator.town.layers import Layer, Layers
+from generator.town.outputs import days_from, write_numpy, write_parquet
+from generator.town.register import SHARES, TARIFFS, Shares, external_ids, rows, write_register
+from generator.town.town import Town, share_of
 from wattstorm.errors import UsageError
 from wattstorm.files.readings import Wanted, read_files
 from wattstorm.register.register import Register

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from generator import Homes, baselines, metrics, report, validate
-from generator.attack import outlier_attack
-from generator.classify import rank_auc, two_samples
-from generator.validate import Rival, compare
+from generator import Homes
+from generator.judge import baselines, metrics, report, validate
+from generator.judge.attack import outlier_attack
+from generator.judge.classify import rank_auc, two_samples
+from generator.judge.validate import Rival, compare
 
 
 @pytest.mark.parametrize("name", sorted(baselines.BASELINES))

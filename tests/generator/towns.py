@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from generator import ledger
-from generator.faults import Faults
-from generator.outputs import days_from
-from generator.producers import Sending
-from generator.publish import Job
-from generator.register import write_register
-from generator.town import Town
+from generator.feed import ledger
+from generator.feed.faults import Faults
+from generator.feed.producers import Sending
+from generator.feed.publish import Job
+from generator.town.outputs import days_from
+from generator.town.register import write_register
+from generator.town.town import Town
 from tests.stream.town import Town as Stream
 from wattstorm.metering.aggregates import SlotSums
 from wattstorm.register.register import Register

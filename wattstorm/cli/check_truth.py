@@ -13,7 +13,7 @@ from wattstorm.readers.results import Results
 from wattstorm.register.register import Register
 
 if TYPE_CHECKING:
-    from generator.ledger import Truth
+    from generator.feed.ledger import Truth
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ from wattstorm.register.register import Register
 from wattstorm.settings import Settings
 
 if TYPE_CHECKING:
-    from generator.producers import Sending
-    from generator.publish import Job
+    from generator.feed.producers import Sending
+    from generator.feed.publish import Job
 
 FIRST, LAST = date(2025, 3, 24), date(2025, 4, 6)
 CELSIUS = (12, 11, 12, 11, 10, 9, 8, 3, 1, 0, 2, 7, 10, 12)
@@ -69,9 +69,9 @@ def demo(
 
 
 def _run(data: Path, workers: int, homes: int) -> bool:
-    from generator import ledger
-    from generator.producers import Sending
-    from generator.register import write_register
+    from generator.feed import ledger
+    from generator.feed.producers import Sending
+    from generator.town.register import write_register
 
     out, begun = console(), time.monotonic()
     settings = Settings.load(
@@ -126,11 +126,11 @@ def _run(data: Path, workers: int, homes: int) -> bool:
 
 
 def _job(settings: Settings) -> Job:
-    from generator.driver import from_temperatures
-    from generator.faults import TYPICAL
-    from generator.outputs import days_from
-    from generator.publish import Job
-    from generator.town import Town
+    from generator.feed.faults import TYPICAL
+    from generator.feed.publish import Job
+    from generator.model.driver import from_temperatures
+    from generator.town.outputs import days_from
+    from generator.town.town import Town
     from wattstorm.metering.slots import day_number
 
     days = days_from(FIRST, LAST)
@@ -147,7 +147,7 @@ def _job(settings: Settings) -> Job:
 
 def _stream(job: Job, sending: Sending, watch: Watch, engine: Engine, keeper: StoreKeeper) -> int:
     """Send while the engine runs, until all is added up and published; readings sent."""
-    from generator.producers import send
+    from generator.feed.producers import send
 
     done, sent = threading.Event(), 0
     failed: list[BaseException] = []

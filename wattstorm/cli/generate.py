@@ -67,8 +67,8 @@ def curves(
     `wattstorm generate register` of the same seed. numpy: [meters, days, slots of the wall
     clock], Wh.
     """
-    from generator import outputs
-    from generator.register import external_ids
+    from generator.town import outputs
+    from generator.town.register import external_ids
 
     days, homes = options.dates_of(first_day, last_day), options.range_of(meters, first, shard)
     town = options.town_of(
@@ -118,7 +118,7 @@ def register(
     each home's highest slot, twelve tariffs (base, offpeak, tempo, weekend, each by power). With
     --off-peak the off-peak homes have the off-peak tariffs; with --solar producers are marked.
     """
-    from generator.register import write_register
+    from generator.town.register import write_register
 
     town = options.town_of(
         settings_of(context),
@@ -177,8 +177,8 @@ def stream(
     silent (of concentrators' days; concentrator=500 meters). Each faulty reading stands in the
     ledger, with what was sent, what is true and what the stream must count it as.
     """
-    from generator.producers import Sending, name_of, send
-    from generator.publish import Job
+    from generator.feed.producers import Sending, name_of, send
+    from generator.feed.publish import Job
 
     settings = settings_of(context)
     days, found = options.dates_of(first_day, last_day), open_register(settings)

@@ -13,7 +13,7 @@ from wattstorm.errors import UsageError
 from wattstorm.files.readings import Wanted
 
 if TYPE_CHECKING:
-    from generator.homes import Homes
+    from generator.model.homes import Homes
 
 Files = Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, metavar="FILE...")]
 ZoneOption = Annotated[
@@ -47,7 +47,7 @@ def fit(
     A model of real homes, from readings in the formats of `wattstorm ingest`: every 10 to 60
     minutes, some weeks or more. Homes that nothing can be learnt from are set aside and counted.
     """
-    from generator.fit import fit as fit_model
+    from generator.model.fit import fit as fit_model
 
     homes = _read(
         context, files, time_zone, minutes, meter_column, time_column, energy_column, unit
@@ -96,8 +96,8 @@ def validate(
     if design not in DESIGNS:
         raise UsageError(f"design {design!r}", f"take {' or '.join(DESIGNS)}")
     try:
-        from generator import report as reports
-        from generator import validate as judge
+        from generator.judge import report as reports
+        from generator.judge import validate as judge
     except ImportError as error:
         raise UsageError(f"validation needs {error.name}", "pip install scikit-learn") from error
     columns = (time_zone, minutes, meter_column, time_column, energy_column, unit)
@@ -131,7 +131,7 @@ def _read(
     energy: str,
     unit: str,
 ) -> Homes:
-    from generator.homes import read_homes
+    from generator.model.homes import read_homes
 
     zone = time_zone or settings_of(context).stream.time_zone
     wanted = Wanted(meter, time, energy, unit, "", zone)

@@ -19,11 +19,11 @@ from wattstorm.setting_values import closest
 from wattstorm.settings import Settings
 
 if TYPE_CHECKING:
-    from generator.driver import Driver
-    from generator.faults import Faults
-    from generator.layers import Layers
-    from generator.register import Shares
-    from generator.town import Town
+    from generator.feed.faults import Faults
+    from generator.model.driver import Driver
+    from generator.town.layers import Layers
+    from generator.town.register import Shares
+    from generator.town.town import Town
 
 MetersOption = Annotated[int, typer.Option(min=1, help="How many homes.")]
 FirstOption = Annotated[int, typer.Option(min=0, help="Number of the first home.")]
@@ -66,8 +66,8 @@ def town_of(
     threads: int = 1,
 ) -> Town:
     """The town of these options, in the stream's time zone."""
-    from generator.layers import Layers
-    from generator.town import Town
+    from generator.town.layers import Layers
+    from generator.town.town import Town
 
     layers: Layers | None = None
     if off_peak or car or solar:
@@ -86,8 +86,8 @@ def town_of(
 
 
 def _driver(town: Town, temperatures: Path | None, seed: int, strength: float) -> Driver:
-    from generator.driver import Driver, from_temperatures
-    from generator.tables import training_driver
+    from generator.model.driver import Driver, from_temperatures
+    from generator.model.tables import training_driver
 
     if temperatures is None:
         return Driver(seed, training_driver(town.generator.model), strength)
@@ -112,7 +112,7 @@ def _read_temperatures(path: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[n
 
 def dates_of(first: str, last: str) -> tuple[date, ...]:
     """The dates first to last, both included; an empty `last` is `first`."""
-    from generator.outputs import days_from
+    from generator.town.outputs import days_from
 
     begin = parse_date(first)
     return tuple(days_from(begin, parse_date(last) if last else begin))
@@ -120,7 +120,7 @@ def dates_of(first: str, last: str) -> tuple[date, ...]:
 
 def range_of(meters: int, first: int, shard: str) -> range:
     """The homes of shard "i/n" of `meters` homes from `first` on; "" for all."""
-    from generator.town import share_of
+    from generator.town.town import share_of
 
     if not shard:
         return range(first, first + meters)
@@ -133,7 +133,7 @@ def range_of(meters: int, first: int, shard: str) -> range:
 
 def faults_of(preset: str, given: Sequence[str], settings: Settings) -> Faults:
     """Faults of a preset with "name=rate" on top."""
-    from generator.faults import RATES, TYPICAL, Faults
+    from generator.feed.faults import RATES, TYPICAL, Faults
 
     presets = {"none": Faults(), "typical": TYPICAL}
     if preset not in presets:
@@ -161,7 +161,7 @@ def faults_of(preset: str, given: Sequence[str], settings: Settings) -> Faults:
 
 def shares_of(text: str) -> Shares:
     """base=0.5,offpeak=0.4,tempo=0.05,weekend=0.05 → shares; "" for the usual ones."""
-    from generator.register import OPTIONS, Shares
+    from generator.town.register import OPTIONS, Shares
 
     if not text:
         return Shares()

@@ -16,7 +16,7 @@ believed; one that has neither a later slot nor another meter is the same one ag
 claim is forgotten once the watermark enters another local day by itself: then the stream
 went on where it was. A later claim elsewhere takes the place of the earlier.
 
-`generator/deliveries.py` foretells the same for the ledger: change both.
+`generator/feed/deliveries.py` foretells the same for the ledger: change both.
 """
 
 from __future__ import annotations

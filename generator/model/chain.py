@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from generator import states
-from generator.habits import Habits, kind_of
+from generator.model import states
+from generator.model.habits import Habits, kind_of
 
 STATES: Final = 24
 HABITS: Final = 16

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from generator.model.ranks import BELOW, FINE_SHIFT, KNOT_START, KNOT_STEPS
+from generator.model.states import COMPONENT, OFF, PARTS, SEAM, own_part, phi, three_days, weights
 from generator.noise import draw, meter_key, mix, normal, uniform
-from generator.ranks import BELOW, FINE_SHIFT, KNOT_START, KNOT_STEPS
-from generator.states import COMPONENT, OFF, PARTS, SEAM, own_part, phi, three_days, weights
 
 # purposes of draws, beside those of `states`
 JITTER, PICK, MOVE = 0, 500, 600

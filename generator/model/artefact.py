@@ -20,8 +20,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from generator.ranks import KNOTS
-from generator.states import PARTS
+from generator.model.ranks import KNOTS
+from generator.model.states import PARTS
 from wattstorm.errors import ArtefactError
 
 SCHEMA: Final = 1

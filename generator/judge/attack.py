@@ -12,10 +12,10 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from generator.classify import rank_auc
-from generator.fit import fit
-from generator.homes import Homes, set_aside
-from generator.sampler import Generator
+from generator.judge.classify import rank_auc
+from generator.model.fit import fit
+from generator.model.homes import Homes, set_aside
+from generator.model.sampler import Generator
 
 
 def outlier_attack(homes: Homes, engine: str = "block", seed: int = 0) -> float:

@@ -20,10 +20,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from generator import ledger
-from generator.deliveries import PartitionDays, Plan
-from generator.faults import Faults
-from generator.town import Town, Wh
+from generator.feed import ledger
+from generator.feed.deliveries import PartitionDays, Plan
+from generator.feed.faults import Faults
+from generator.town.town import Town, Wh
 from wattstorm.errors import UsageError
 from wattstorm.metering import block as blocks
 from wattstorm.metering.slots import day_number

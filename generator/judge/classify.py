@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from generator import metrics
+from generator.judge import metrics
 from wattstorm.errors import UsageError
 
 Floats = npt.NDArray[np.floating]

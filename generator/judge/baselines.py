@@ -17,9 +17,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from generator.habits import kind_of, season_of
-from generator.homes import Homes
-from generator.states import score_within, scores
+from generator.model.habits import kind_of, season_of
+from generator.model.homes import Homes
+from generator.model.states import score_within, scores
 
 Floats = npt.NDArray[np.float32]
 Days = npt.NDArray[np.int32]

@@ -24,10 +24,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from generator.layers import Layer
 from generator.noise import mix
-from generator.outputs import write_batches
-from generator.town import Meters, Town
+from generator.town.layers import Layer
+from generator.town.outputs import write_batches
+from generator.town.town import Meters, Town
 from wattstorm.errors import UsageError
 
 DISTRICT: Final = 500

@@ -1,6 +1,6 @@
 """Fit the model that comes with wattstorm.
 
-    python -m generator.make_shipped DIRECTORY [OUT]
+    python -m generator.model.make_shipped DIRECTORY [OUT]
 
 DIRECTORY holds `sgsc_households_30min.parquet` and `swiss_households_15min.parquet`
 (wattstorm/sample/README.md says where the first comes from; the second is
@@ -13,8 +13,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from generator.fit import fit
-from generator.homes import read_homes, together
+from generator.model.fit import fit
+from generator.model.homes import read_homes, together
 
 SOURCE = (
     "53 Australian households (Smart Grid Smart City trial, Ausgrid, 2012-2014; days moved by"

@@ -28,8 +28,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from generator.faults import Kind
-from generator.town import Town
+from generator.feed.faults import Kind
+from generator.town.town import Town
 from wattstorm.errors import DataError
 from wattstorm.metering.aggregates import class_of, classes_of
 from wattstorm.metering.checks import ACCEPTED, Outcome
@@ -38,7 +38,7 @@ from wattstorm.private_files import make_private, open_private
 from wattstorm.register.register import Register
 
 if TYPE_CHECKING:
-    from generator.deliveries import Beside
+    from generator.feed.deliveries import Beside
 
 SCHEMA: Final = pl.Schema(
     {

@@ -23,10 +23,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from generator.faults import Events, Faults, Kind, events
-from generator.ledger import entries, no_entries
-from generator.silences import NO_CLAIM, Follower, blocks_of_day
-from generator.town import Town, Wh
+from generator.feed.faults import Events, Faults, Kind, events
+from generator.feed.ledger import entries, no_entries
+from generator.feed.silences import NO_CLAIM, Follower, blocks_of_day
+from generator.town.town import Town, Wh
 from wattstorm.metering.block import ABSENT_I32, ABSENT_U16
 from wattstorm.metering.checks import Outcome, power_limit_wh
 from wattstorm.metering.slots import day_number

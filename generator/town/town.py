@@ -17,10 +17,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from generator.driver import Driver
-from generator.layers import Flags, Layer, Layers
-from generator.model import ENGINES, Model, shipped
-from generator.sampler import Generator
+from generator.model.artefact import ENGINES, Model, shipped
+from generator.model.driver import Driver
+from generator.model.sampler import Generator
+from generator.town.layers import Flags, Layer, Layers
 from wattstorm.errors import UsageError
 from wattstorm.metering.block import ABSENT_U16
 from wattstorm.metering.slots import LocalCalendar, clock_places, day_number

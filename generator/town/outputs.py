@@ -18,7 +18,7 @@ import numpy.typing as npt
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from generator.town import Meters, Town
+from generator.town.town import Meters, Town
 from wattstorm.errors import UsageError
 from wattstorm.metering.slots import date_of_day_number, day_number
 

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from generator import states
+from generator.model import states
 from wattstorm.errors import UsageError
 
 HEATING_C: Final = 15.0

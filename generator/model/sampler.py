@@ -17,10 +17,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from generator import kernels
-from generator.driver import Driver
-from generator.model import ENGINES, Model
-from generator.tables import People, days_of, people, tables_of, twins
+from generator.model import kernels
+from generator.model.artefact import ENGINES, Model
+from generator.model.driver import Driver
+from generator.model.tables import People, days_of, people, tables_of, twins
 from wattstorm.errors import UsageError
 from wattstorm.metering.slots import LocalCalendar, SlotGrid, clock_places, day_number
 

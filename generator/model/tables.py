@@ -7,11 +7,11 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from generator import chain, donors, kernels, states
-from generator.driver import Driver
-from generator.habits import SEASONS, kind_of, period_of
-from generator.model import Model
-from generator.ranks import KNOTS
+from generator.model import chain, donors, kernels, states
+from generator.model.artefact import Model
+from generator.model.driver import Driver
+from generator.model.habits import SEASONS, kind_of, period_of
+from generator.model.ranks import KNOTS
 
 SPREAD: Final = 0.12
 """Sd of the logarithm of a new home's scale."""

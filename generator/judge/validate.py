@@ -19,14 +19,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from generator import baselines, classify, metrics
-from generator.attack import outlier_attack
-from generator.calibrate import by_home, mean_curves
-from generator.fit import fit
-from generator.habits import kind_of
-from generator.homes import Homes
-from generator.model import ENGINES
-from generator.sampler import Generator
+from generator.judge import baselines, classify, metrics
+from generator.judge.attack import outlier_attack
+from generator.model.artefact import ENGINES
+from generator.model.calibrate import by_home, mean_curves
+from generator.model.fit import fit
+from generator.model.habits import kind_of
+from generator.model.homes import Homes
+from generator.model.sampler import Generator
 from wattstorm.errors import TrainingError
 
 Floats = npt.NDArray[np.floating]

@@ -15,12 +15,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from generator import kernels
-from generator.habits import kind_of, period_of, years_of
-from generator.homes import Homes
-from generator.model import ENGINES, Model
-from generator.ranks import KNOTS
-from generator.tables import days_of, people, tables_of
+from generator.model import kernels
+from generator.model.artefact import ENGINES, Model
+from generator.model.habits import kind_of, period_of, years_of
+from generator.model.homes import Homes
+from generator.model.ranks import KNOTS
+from generator.model.tables import days_of, people, tables_of
 
 Floats = npt.NDArray[np.floating]
 

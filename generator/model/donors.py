@@ -20,9 +20,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from generator import states
-from generator.habits import Habits
-from generator.model import BLOCKS
+from generator.model import states
+from generator.model.artefact import BLOCKS
+from generator.model.habits import Habits
 
 Ints = npt.NDArray[np.int64]
 

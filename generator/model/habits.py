@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from generator import ranks, states
-from generator.homes import Homes, weekday_of
-from generator.model import SEASONS, TARGET_KNOTS
+from generator.model import ranks, states
+from generator.model.artefact import SEASONS, TARGET_KNOTS
+from generator.model.homes import Homes, weekday_of
 from wattstorm.metering.slots import date_of_day_number
 
 Floats = npt.NDArray[np.floating]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from generator.publish import Job, publish
+from generator.feed.publish import Job, publish
 from wattstorm.errors import UsageError
 from wattstorm.register.register import Register
 from wattstorm.settings import Settings

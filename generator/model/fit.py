@@ -8,11 +8,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from generator import chain, donors, habits, states
-from generator.calibrate import calibrate
-from generator.habits import Habits, kind_of
-from generator.homes import Homes, set_aside
-from generator.model import Model
+from generator.model import chain, donors, habits, states
+from generator.model.artefact import Model
+from generator.model.calibrate import calibrate
+from generator.model.habits import Habits, kind_of
+from generator.model.homes import Homes, set_aside
 from wattstorm.errors import TrainingError
 from wattstorm.metering.slots import date_of_day_number
 

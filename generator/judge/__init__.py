@@ -1,0 +1,1 @@
+"""How real the drawn curves are: distances, classifiers, an attack, a report."""

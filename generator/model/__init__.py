@@ -1,0 +1,1 @@
+"""What is learnt of homes, its artefact, and how curves are drawn from it."""

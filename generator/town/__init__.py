@@ -1,0 +1,1 @@
+"""Homes with what stands beside them: layers, a register, files of their curves."""
