@@ -17,12 +17,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from generator.feed.beside import Beside, Ints, joined, none_beside, split
 from generator.feed.faults import Events, Faults, Kind, events
 from generator.feed.ledger import entries, no_entries
 from generator.feed.silences import NO_CLAIM, Follower, blocks_of_day
@@ -32,7 +33,6 @@ from wattstorm.metering.checks import Outcome, power_limit_wh
 from wattstorm.metering.slots import day_number
 from wattstorm.metering.watermark import STRAY_SHARE
 
-Ints = npt.NDArray[np.int64]
 _NOT_IN_TIME: Final = [
     Kind.DEAD,
     Kind.GAP_DAY,
@@ -59,34 +59,6 @@ _AGAIN: Final = [
     Outcome.CONFLICT_LOST,
 ]
 """What becomes of a second delivery while the first one is held."""
-
-
-class Beside(NamedTuple):
-    """Readings sent beside the curves, each [k]: due is the slot after which they are sent.
-
-    All int64 but kind and outcome, uint8. true: Wh that the meter should have sent.
-    """
-
-    due: Ints
-    slot: Ints
-    meter: Ints
-    wh: Ints
-    version: Ints
-    true: Ints
-    kind: npt.NDArray[np.uint8]
-    outcome: npt.NDArray[np.uint8]
-
-    def take(self, index: Any) -> Beside:
-        return Beside(*(column[index] for column in self))
-
-    def in_order(self) -> Beside:
-        return self.take(np.lexsort((self.meter, self.slot, self.due)))
-
-
-def none_beside() -> Beside:
-    empty = np.zeros(0, np.int64)
-    codes = empty.astype(np.uint8)
-    return Beside(empty, empty, empty, empty, empty, empty, codes, codes)
 
 
 @dataclass(frozen=True)
@@ -158,8 +130,8 @@ class PartitionDays:
         true = wh[found.at, found.place].astype(np.int64)
         other = self._sent_instead(found, true, wh, index, draw)
         first = self._in_time(found, true, other, wh, slots)
-        self.pending = _joined(self.pending, self._later(found, true, other, slots))
-        due, self.pending = _split(self.pending, slots.stop)
+        self.pending = joined(self.pending, self._later(found, true, other, slots))
+        due, self.pending = split(self.pending, slots.stop)
         if 0 <= self.mark < self._beside_day(index, -1).start:
             first, due = self._after_silence(first, due, wh, slots)
         else:
@@ -345,14 +317,3 @@ def _newest(slots: Ints, sent: Ints, mark: int) -> int:
     ahead = np.where(slots > mark, sent, 0)[::-1]
     far = np.flatnonzero(np.cumsum(ahead) > strays)
     return int(slots[::-1][far[0]]) if far.size else -1
-
-
-def _joined(a: Beside, b: Beside) -> Beside:
-    columns: list[Any] = [np.concatenate([x, y]) for x, y in zip(a, b, strict=True)]
-    return Beside(*columns)
-
-
-def _split(all_: Beside, stop: int) -> tuple[Beside, Beside]:
-    """(due before slot `stop`, due later)."""
-    now = all_.due < stop
-    return all_.take(now), all_.take(~now)

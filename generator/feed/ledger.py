@@ -22,12 +22,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from generator.feed.beside import Beside
 from generator.feed.faults import Kind
 from generator.town.town import Town
 from wattstorm.errors import DataError
@@ -36,9 +37,6 @@ from wattstorm.metering.checks import ACCEPTED, Outcome
 from wattstorm.metering.slots import day_number
 from wattstorm.private_files import make_private, open_private
 from wattstorm.register.register import Register
-
-if TYPE_CHECKING:
-    from generator.feed.deliveries import Beside
 
 SCHEMA: Final = pl.Schema(
     {

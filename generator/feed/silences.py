@@ -92,7 +92,7 @@ def blocks_of_day(
     sent: npt.NDArray[np.bool_], slots: range, meters: Ints, chunk: int, nightly: bool, beside: Any
 ) -> Iterator[tuple[tuple[Any, ...] | None, Any, Sent]]:
     """The blocks of a day in the order in which they are sent: (where in `sent`, which of
-    `beside`, the block). sent: bool[n, slots]; beside: sorted by due, see `deliveries.Beside`."""
+    `beside`, the block). sent: bool[n, slots]; beside: sorted by due, see `beside.Beside`."""
     numbers = np.array(slots)
 
     def first(rows: slice, places: slice) -> Iterator[tuple[Any, Any, Sent]]:

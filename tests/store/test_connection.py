@@ -19,7 +19,8 @@ from wattstorm.errors import (
     WattstormError,
 )
 from wattstorm.settings import Settings
-from wattstorm.store.connection import open_connection, parse_info
+from wattstorm.store.connection import open_connection
+from wattstorm.store.info import parse_info
 
 # ---------------------------------------------------------------- what works
 

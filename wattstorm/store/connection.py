@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TypeVar
 
 import redis
@@ -26,7 +25,6 @@ from redis.retry import Retry
 
 from wattstorm.errors import (
     StoreReadOnly,
-    StoreTooOld,
     StoreUnreachable,
     UsageError,
     WattstormError,
@@ -34,51 +32,15 @@ from wattstorm.errors import (
 from wattstorm.setting_values import mask_url, split_password
 from wattstorm.setting_values import store_url as check_url
 from wattstorm.settings import PASSWORD_VARIABLE, Settings
-from wattstorm.store.binary import MINIMUM, REMEDY
 from wattstorm.store.durable import DurableProbe
 from wattstorm.store.faults import translated
+from wattstorm.store.info import StoreInfo, parse_info
 from wattstorm.store.passwords import PasswordFile
 from wattstorm.store.server import EmbeddedServer
 
 T = TypeVar("T")
 CLOCKS_S = 60.0
 """Difference of two machines' clocks that is told of."""
-
-
-@dataclass(frozen=True)
-class StoreInfo:
-    """What a store says about itself; `warnings` are sentences for a person."""
-
-    name: str
-    """"Redis" or "Valkey"."""
-    version: tuple[int, ...]
-    """As the product numbers itself: a Valkey 9.1.2 is (9, 1, 2)."""
-    compatible: tuple[int, ...]
-    """The Redis version whose commands it has: a Valkey 9.1.2 says (7, 2, 4)."""
-    aof: bool
-    replica: bool
-    maxmemory: int
-    """Bytes; 0: no limit."""
-    policy: str
-    warnings: tuple[str, ...] = field(default=())
-
-    @property
-    def product(self) -> str:
-        return f"{self.name} {'.'.join(map(str, self.version))}"
-
-    @property
-    def evicts(self) -> bool:
-        """Whether it drops keys when its memory is full."""
-        return self.policy != "noeviction" and self.maxmemory > 0
-
-    @property
-    def has_waitaof(self) -> bool:
-        return self.compatible >= (7, 2)
-
-    @property
-    def exact_waitaof(self) -> bool:
-        """See `DurableProbe`: earlier versions, and Valkey to this day, answer too soon."""
-        return self.name == "Redis" and self.version >= (8,)
 
 
 class Connection:
@@ -254,42 +216,6 @@ def open_connection(settings: Settings) -> Iterator[Connection]:
         yield connection
 
 
-def parse_info(text: str) -> StoreInfo:
-    """The text of INFO → StoreInfo, or StoreTooOld."""
-    said = dict(re.findall(r"^(\w+):(.*?)\r?$", text, re.MULTILINE))
-    compatible = _version(said.get("redis_version", ""))
-    valkey = _version(said.get("valkey_version", ""))
-    info = StoreInfo(
-        name="Valkey" if valkey else "Redis",
-        version=valkey or compatible,
-        compatible=compatible,
-        aof=said.get("aof_enabled") == "1",
-        replica=said.get("role") == "slave",
-        maxmemory=int(said.get("maxmemory", 0)),
-        policy=said.get("maxmemory_policy", ""),
-    )
-    if compatible < MINIMUM:
-        needed = ".".join(map(str, MINIMUM))
-        found = info.product if compatible else "no version"
-        raise StoreTooOld(
-            f"wattstorm needs Redis {needed} or Valkey; the store says {found}", REMEDY
-        )
-    return StoreInfo(**{**vars(info), "warnings": tuple(_warnings(info))})
-
-
-def _warnings(info: StoreInfo) -> Iterator[str]:
-    if info.policy != "noeviction":
-        limit = "once a limit is set" if info.maxmemory == 0 else "when its memory is full"
-        yield (
-            f"the store may evict keys {limit} (maxmemory-policy {info.policy}): readings would "
-            "vanish in silence; set maxmemory-policy noeviction"
-        )
-    if not info.aof:
-        yield "the store keeps no append-only file, a restart loses data; set appendonly yes"
-    if info.replica:
-        yield "the store is a replica and takes no writes; set store.url to its primary"
-
-
 def _clock_warnings(ahead_s: float) -> Iterator[str]:
     if abs(ahead_s) <= CLOCKS_S:
         return
@@ -298,12 +224,6 @@ def _clock_warnings(ahead_s: float) -> Iterator[str]:
         f"the store's clock is {abs(ahead_s):,.0f} s {way} this machine's, and readings arrive by "
         "the store's: live ones may be refused as future; set both by NTP"
     )
-
-
-def _version(text: str) -> tuple[int, ...]:
-    """ "7.2.4" → (7, 2, 4); what follows the numbers, as in 8.0-rc1, is left out."""
-    match = re.match(r"\d+(\.\d+)*", text)
-    return tuple(map(int, match[0].split("."))) if match else ()
 
 
 def _sleep(seconds: float, should_stop: Callable[[], bool]) -> None:

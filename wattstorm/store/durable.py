@@ -19,14 +19,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import redis
 
 from wattstorm.errors import StoreError, StoreUnreachable
-
-if TYPE_CHECKING:
-    from wattstorm.store.connection import StoreInfo
+from wattstorm.store.info import StoreInfo
 
 SYNC_PERIOD_S = 1.5
 """everysec, the 0.1 s of the server's own clock tick, and some room."""
