@@ -18,6 +18,7 @@ import numpy.typing as npt
 import polars as pl
 
 from wattstorm.engine.supervisor import Engine
+from wattstorm.files.meters import build_register
 from wattstorm.register.register import Register
 from wattstorm.settings import Settings
 from wattstorm.store.commit import PartitionStore
@@ -79,7 +80,7 @@ def a_register(directory: Path, meters: int, partition_size: int) -> Register:
             "contracted_power_va": pl.repeat(6000, meters, eager=True, dtype=pl.Int64),
         }
     ).write_parquet(source)
-    register = Register.build([source], directory / "register", partition_size=partition_size)
+    register = build_register([source], directory / "register", partition_size=partition_size)
     source.unlink()
     return register
 

@@ -38,6 +38,7 @@ from generator.town.town import Town
 from wattstorm.cli.check_truth import compare
 from wattstorm.engine.supervisor import Engine
 from wattstorm.engine.watch import Watch
+from wattstorm.files.meters import build_register
 from wattstorm.readers.results import Results
 from wattstorm.register.register import Register
 from wattstorm.settings import Settings
@@ -147,7 +148,7 @@ def main() -> None:
         source, register = directory / "meters.parquet", directory / "register"
         write_register(Town(seed=3), arguments.meters, source)
         size = -(-arguments.meters // arguments.partitions)
-        Register.build([source], register, partition_size=size)
+        build_register([source], register, partition_size=size)
         source.unlink()
         shapes = [shape for shape in (NIGHTLY, LIVE) if arguments.only in ("", shape)]
         days = {

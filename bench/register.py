@@ -21,6 +21,7 @@ import polars as pl
 
 from bench._arguments import parse
 from bench._report import report
+from wattstorm.files.meters import build_register
 from wattstorm.register.register import Register
 
 PART_ROWS = 5_000_000
@@ -109,9 +110,9 @@ def lookups(register: Register, wanted: Array) -> dict[str, float]:
 
 def measure(folder: Path, rows: int, count: int) -> dict[str, float]:
     sources = write_sources(folder, rows)
-    build, register = timed(lambda: Register.build(sources, folder / "register"))
+    build, register = timed(lambda: build_register(sources, folder / "register"))
     extend, register = timed(
-        lambda: Register.build([write_changes(folder, register)], folder / "register")
+        lambda: build_register([write_changes(folder, register)], folder / "register")
     )
     opened, register = timed(lambda: Register.open(folder / "register"), 3)
     size = sum(f.stat().st_size for f in (folder / "register").rglob("*") if f.is_file())

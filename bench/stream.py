@@ -31,6 +31,7 @@ from generator.town.register import write_register
 from generator.town.town import Meters, Town, Wh
 from wattstorm.engine.supervisor import Engine
 from wattstorm.engine.watch import Watch
+from wattstorm.files.meters import build_register
 from wattstorm.readers.results import Results
 from wattstorm.register.register import Register
 from wattstorm.settings import Settings
@@ -107,7 +108,7 @@ def main() -> None:
         directory = Path(name)
         town, register = Drawn(seed=3), directory / "register"
         write_register(town, arguments.meters, directory / "meters.parquet")
-        built = Register.build([directory / "meters.parquet"], register, partition_size=PARTITION)
+        built = build_register([directory / "meters.parquet"], register, partition_size=PARTITION)
         for first in range(0, built.count, PARTITION):
             town.local_day(np.arange(first, min(first + PARTITION, built.count)), FIRST)
         job = Job(town, days)

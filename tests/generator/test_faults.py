@@ -24,6 +24,7 @@ from generator.town.register import write_register
 from generator.town.town import Town
 from tests.generator.towns import MANY
 from wattstorm.errors import UsageError
+from wattstorm.files.meters import build_register
 from wattstorm.metering.aggregates import SlotSums
 from wattstorm.metering.block import encode
 from wattstorm.metering.checks import OUTCOMES, Outcome
@@ -195,7 +196,7 @@ def check(job: Job, meters: int, size: int) -> int:
     honest readings were held back."""
     with TemporaryDirectory() as name:
         write_register(job.town, meters, Path(name) / "m.csv")
-        register = Register.build(
+        register = build_register(
             [Path(name) / "m.csv"], Path(name) / "register", partition_size=size
         )
         grid = SlotGrid(30)
@@ -240,7 +241,7 @@ def test_a_job_that_goes_on_sends_the_same_blocks(shape: str) -> None:
     )
     with TemporaryDirectory() as name:
         write_register(job.town, 60, Path(name) / "m.csv")
-        register = Register.build([Path(name) / "m.csv"], Path(name) / "register")
+        register = build_register([Path(name) / "m.csv"], Path(name) / "register")
         whole = all_blocks(job, register, 0)
         for known in (1, len(whole) // 3, len(whole) - 1, len(whole)):
             assert all_blocks(job, register, known) == whole[known:], known

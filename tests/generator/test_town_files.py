@@ -14,8 +14,8 @@ from generator.town.outputs import days_from, write_numpy, write_parquet
 from generator.town.register import SHARES, TARIFFS, Shares, external_ids, rows, write_register
 from generator.town.town import Town, share_of
 from wattstorm.errors import UsageError
+from wattstorm.files.meters import build_register
 from wattstorm.files.readings import Wanted, read_files
-from wattstorm.register.register import Register
 
 TOWN = Town(seed=11)
 CHANGE = days_from(date(2025, 3, 29), date(2025, 3, 31))
@@ -149,5 +149,5 @@ def test_neighbours_are_in_one_region() -> None:
 
 def test_the_register_can_be_built(tmp_path: Path) -> None:
     write_register(TOWN, 2000, tmp_path / "town.parquet")
-    built = Register.build([tmp_path / "town.parquet"], tmp_path / "register")
+    built = build_register([tmp_path / "town.parquet"], tmp_path / "register")
     assert np.array_equal(built.lookup(external_ids(11, np.arange(2000))), np.arange(2000))

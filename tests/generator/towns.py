@@ -17,8 +17,8 @@ from generator.town.outputs import days_from
 from generator.town.register import write_register
 from generator.town.town import Town
 from tests.stream.town import Town as Stream
+from wattstorm.files.meters import build_register
 from wattstorm.metering.aggregates import SlotSums
-from wattstorm.register.register import Register
 from wattstorm.settings import Settings
 from wattstorm.store import closing
 from wattstorm.store.connection import Connection
@@ -49,7 +49,7 @@ def a_stream(
     """The register of a town built, and a store for it."""
     source = directory / "meters.parquet"
     write_register(town, meters, source)
-    register = Register.build([source], directory / "register", partition_size=size)
+    register = build_register([source], directory / "register", partition_size=size)
     named = {name.replace("__", "."): value for name, value in options.items()}
     return Stream(directory, url, register, {"stream.time_zone": town.time_zone, **named})
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.register.registers import GRID
+from wattstorm.files.meters import build_register
 from wattstorm.metering import block as blocks
 from wattstorm.metering import kernels, kernels_numpy
 from wattstorm.metering.aggregates import Scopes, SlotSums
@@ -42,7 +43,7 @@ def register(tmp_path_factory: pytest.TempPathFactory) -> Register:
     head = "external_id,tariff,contracted_power_va,valid_from\n"
     (directory / "meters.csv").write_text(head + "\n".join(rows))
     names = [f"tariff_{t}" for t in range(TARIFFS)]
-    return Register.build(
+    return build_register(
         [directory / "meters.csv"], directory / "register", partition_size=METERS, tariffs=names
     )
 

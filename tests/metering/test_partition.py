@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.register.registers import RULES, small_register
 from wattstorm.errors import RegisterError
+from wattstorm.files.meters import build_register
 from wattstorm.metering import block as blocks
 from wattstorm.metering.aggregates import Scopes, SlotSums
 from wattstorm.metering.checks import (
@@ -232,7 +233,7 @@ def test_a_reading_is_joined_with_the_tariff_valid_on_its_local_date(
     source = tmp_path / "meters.csv"
     head = "external_id,tariff,region,contracted_power_va,producer,valid_from\n"
     source.write_text(head + f"77,a,r,6000,false,2010-01-01\n77,b,r,6000,false,{change}\n")
-    register = Register.build([source], tmp_path / "register")
+    register = build_register([source], tmp_path / "register")
     first = RULES.calendar.day_slots(change).start
     state = Partition(0, register, RULES)
     wh = blocks.readings(0, [0, 0], [first - 1, first], [5, 7])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.register.registers import RULES, small_register
+from wattstorm.files.meters import build_register
 from wattstorm.metering import block as blocks
 from wattstorm.metering.aggregates import Scopes
 from wattstorm.metering.block import Block
@@ -29,7 +30,7 @@ def changing(tmp_path: Path) -> Register:
         "external_id,tariff,contracted_power_va,valid_from\n"
         f"77,a,6000,2010-01-01\n77,b,6000,{second}\n78,a,6000,2010-01-01\n"
     )
-    return Register.build([source], tmp_path / "register", partition_size=2)
+    return build_register([source], tmp_path / "register", partition_size=2)
 
 
 def reading(meter: int, slot: int, wh: int) -> Block:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from tests.register.registers import RULES, small_register
+from wattstorm.files.meters import build_register
 from wattstorm.metering import block as blocks
 from wattstorm.metering.checks import Outcome
 from wattstorm.metering.partition import Partition
-from wattstorm.register.register import Register
 
 DAY0 = 19_700 * 48 + 10
 WEEK, YEARS = 7 * 48, 10 * 365 * 48
@@ -160,7 +160,7 @@ def test_garbage_over_a_century_costs_few_tables(tmp_path: Path) -> None:
     source = tmp_path / "meters.csv"
     rows = "".join(f"{77 + i % 5},t{i % 3},6000,{day}\n" for i, day in enumerate(days))
     source.write_text("external_id,tariff,contracted_power_va,valid_from\n" + rows)
-    register = Register.build([source], tmp_path / "register", partition_size=1000)
+    register = build_register([source], tmp_path / "register", partition_size=1000)
     state = Partition(0, register, RULES)
     first = int(days[6].astype(int)) * 48
     sent(state, first, range(5))

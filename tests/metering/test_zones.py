@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.register.registers import GRID, register_rows
+from wattstorm.files.meters import build_register
 from wattstorm.metering import block as blocks
 from wattstorm.metering import kernels, kernels_numpy
 from wattstorm.metering.checks import Outcome
@@ -36,7 +37,7 @@ def register(tmp_path_factory: pytest.TempPathFactory) -> Register:
     """Ten meters, known since ever."""
     directory = tmp_path_factory.mktemp("register")
     register_rows(10).drop("valid_from").write_csv(directory / "meters.csv")
-    return Register.build([directory / "meters.csv"], directory / "register", partition_size=10)
+    return build_register([directory / "meters.csv"], directory / "register", partition_size=10)
 
 
 def rules_in(zone: str, open_days: int = 3) -> Rules:

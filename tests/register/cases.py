@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from wattstorm.files.meters import build_register
 from wattstorm.register.register import Register
 
 Row = dict[str, Any]
@@ -24,7 +25,7 @@ def source(folder: Path, rows: list[Row], name: str = "meters.csv") -> Path:
 
 
 def built(folder: Path, rows: list[Row], name: str = "meters.csv", **options: Any) -> Register:
-    return Register.build([source(folder, rows, name)], folder / "register", **options)
+    return build_register([source(folder, rows, name)], folder / "register", **options)
 
 
 def everything(register: Register, days: list[int]) -> list[Any]:

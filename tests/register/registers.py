@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from wattstorm.files.meters import build_register
 from wattstorm.metering.partition import Rules
 from wattstorm.metering.slots import LocalCalendar, SlotGrid
 from wattstorm.register.register import Register
@@ -33,4 +34,4 @@ def register_rows(meters: int, *, power_va: int = 6000) -> pl.DataFrame:
 def small_register(directory: Path, meters: int, partition_size: int) -> Register:
     source = directory / "meters.csv"
     register_rows(meters).write_csv(source)
-    return Register.build([source], directory / "register", partition_size=partition_size)
+    return build_register([source], directory / "register", partition_size=partition_size)

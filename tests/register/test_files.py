@@ -14,6 +14,7 @@ import pytest
 
 from tests.register.cases import built, everything, row, source
 from wattstorm.errors import RegisterError
+from wattstorm.files.meters import build_register
 from wattstorm.metering.aggregates import class_of
 from wattstorm.metering.checks import MAX_CLASSES
 from wattstorm.register.arrays import MAX_CODES
@@ -135,7 +136,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 KILLED = """
 import os, sys
 from pathlib import Path
-from wattstorm.register.register import Register
+from wattstorm.files.meters import build_register
 left = [int(sys.argv[1])]
 def dying(real):
     def call(*args, **more):
@@ -146,7 +147,7 @@ def dying(real):
     return call
 os.fsync = dying(os.fsync)
 Path.mkdir, Path.rename, Path.replace = map(dying, (Path.mkdir, Path.rename, Path.replace))
-Register.build([Path(sys.argv[2])], Path(sys.argv[3]))
+build_register([Path(sys.argv[2])], Path(sys.argv[3]))
 print(left[0])
 """
 
@@ -174,7 +175,7 @@ def test_a_build_killed_at_any_step_leaves_the_old_or_the_new_register(
         assert everything(found, [0, 19_000]) == old
     else:
         assert steps > 12
-    after = Register.build([extra], register)
+    after = build_register([extra], register)
     assert (after.version, after.count) == (3, 41)
     assert sorted(p.name for p in register.iterdir()) == ["card.json", "lock", "version-000003"]
 
@@ -193,8 +194,8 @@ def test_a_register_that_the_stream_cannot_take_is_not_opened(
 ) -> None:
     """Built when more names were let pass: said before any block meets it."""
     with monkeypatch.context() as patched:
-        for module in ("rows", "files"):
-            patched.setattr(f"wattstorm.register.{module}.MAX_CODES", 255)
+        for module in ("files.meters", "register.files"):
+            patched.setattr(f"wattstorm.{module}.MAX_CODES", 255)
         built(tmp_path, [row(k, f"t{k}") for k in range(129)])
     message = r"card\.json has 129 tariffs, the stream takes 127; group them into fewer tariffs"
     with pytest.raises(RegisterError, match=message):

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from tests.register.cases import built, everything, row
 from wattstorm.errors import RegisterError
+from wattstorm.files.meters import build_register
 from wattstorm.register.arrays import date_of
 from wattstorm.register.register import Register
 
@@ -230,8 +231,8 @@ def test_two_hundred_thousand_meters_extended_by_half(tmp_path: Path) -> None:
     )
     frame[:200_000].write_parquet(tmp_path / "a.parquet")
     pl.concat([changed, frame[150_000:]]).write_parquet(tmp_path / "b.parquet")
-    Register.build([tmp_path / "a.parquet"], tmp_path / "register")
-    register = Register.build([tmp_path / "b.parquet"], tmp_path / "register")
+    build_register([tmp_path / "a.parquet"], tmp_path / "register")
+    register = build_register([tmp_path / "b.parquet"], tmp_path / "register")
     assert (register.count, register.partition_size) == (300_000, 25_000)
     dense = register.lookup(ids)
     np.testing.assert_array_equal(dense[:200_000], np.arange(200_000))

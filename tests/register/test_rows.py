@@ -10,6 +10,7 @@ import pytest
 
 from tests.register.cases import built, everything, row, source
 from wattstorm.errors import RegisterError
+from wattstorm.files.meters import build_register
 from wattstorm.register.register import Register
 
 
@@ -37,7 +38,7 @@ def test_the_types_of_a_file_do_not_matter(tmp_path: Path) -> None:
     for name, frame in spellings:
         path = tmp_path / name
         frame.write_csv(path) if path.suffix == ".csv" else frame.write_parquet(path)
-        register = Register.build([path], tmp_path / "register")
+        register = build_register([path], tmp_path / "register")
         assert register.version == 1, name
         assert everything(register, [18_320, 18_321]) == [
             [12],
@@ -50,23 +51,23 @@ def test_several_files_are_one_build(tmp_path: Path) -> None:
     """Dense indices go on from file to file; a refusal counts rows within its own file."""
     a = source(tmp_path, [row(5), row(3)], "a.csv")
     b = source(tmp_path, [row(9), row(3, valid_from="2020-01-01", power=9000)], "b.parquet")
-    register = Register.build([a, b], tmp_path / "register")
+    register = build_register([a, b], tmp_path / "register")
     assert register.external_ids(0, 3).tolist() == [5, 3, 9]
     c = source(tmp_path, [row(1), row(3)], "c.csv")
     with pytest.raises(RegisterError, match=r"c\.csv, row 2, id 3: .* after a\.csv, row 2, id 3"):
-        Register.build([a, b, c], tmp_path / "other")
+        build_register([a, b, c], tmp_path / "other")
 
 
 def test_rows_are_counted_across_the_chunks_of_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file read in pieces of ten rows names row 25 as row 25."""
-    monkeypatch.setattr("wattstorm.register.rows.CHUNK_ROWS", 10)
+    monkeypatch.setattr("wattstorm.files.meters.CHUNK_ROWS", 10)
     rows = [row(k, f"t{k // 10}") for k in range(1, 31)]
     assert built(tmp_path, rows).count == 30
     rows[24]["contracted_power_va"] = -1
     with pytest.raises(RegisterError, match=r"row 25, id 25: contracted_power_va '-1'"):
-        Register.build([source(tmp_path, rows)], tmp_path / "other")
+        build_register([source(tmp_path, rows)], tmp_path / "other")
 
 
 # ---------------------------------------------------------------- refusals
@@ -175,6 +176,6 @@ def test_unreadable_files_are_refused(tmp_path: Path) -> None:
         "nothing.csv": r"no rows in .*nothing\.csv; a register needs a meter",
     }.items():
         with pytest.raises(RegisterError, match=message):
-            Register.build([tmp_path / name], tmp_path / "register")
+            build_register([tmp_path / name], tmp_path / "register")
     with pytest.raises(RegisterError, match="no source file"):
-        Register.build([], tmp_path / "register")
+        build_register([], tmp_path / "register")

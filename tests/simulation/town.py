@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from wattstorm.files.meters import build_register
 from wattstorm.metering import block as blocks
 from wattstorm.register.register import Register
 
@@ -75,7 +76,7 @@ def register() -> Register:
                     f"{str(c.producer).lower()},{day}"
                 )
         source.write_text("\n".join(rows) + "\n")
-        built = Register.build([source], Path(name) / "register", partition_size=PARTITION)
+        built = build_register([source], Path(name) / "register", partition_size=PARTITION)
     ids = np.arange(1000, 1000 + METERS, dtype=np.uint64)
     assert built.lookup(ids).tolist() == list(range(METERS))
     assert (built.tariffs, built.regions) == (TARIFFS, REGIONS)

@@ -16,6 +16,7 @@ import polars as pl
 from tests.register.registers import register_rows
 from tests.stream import oracle
 from tests.stream.oracle import truth
+from wattstorm.files.meters import build_register
 from wattstorm.metering import block as blocks
 from wattstorm.metering.aggregates import Scopes, SlotSums
 from wattstorm.readers.results import Results
@@ -69,7 +70,7 @@ class Town:
 def a_town(directory: Path, url: str, meters: int, partition_size: int, **options: Any) -> Town:
     source = directory / "meters.csv"
     oracle.register_changes(register_rows(meters)).write_csv(source)
-    register = Register.build([source], directory / "register", partition_size=partition_size)
+    register = build_register([source], directory / "register", partition_size=partition_size)
     return Town(directory, url, register, {k.replace("__", "."): v for k, v in options.items()})
 
 

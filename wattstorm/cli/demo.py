@@ -22,9 +22,9 @@ from wattstorm.cli.results import print_head
 from wattstorm.cli.run import StoreKeeper
 from wattstorm.engine.supervisor import Engine
 from wattstorm.engine.watch import Watch
+from wattstorm.files.meters import build_register
 from wattstorm.readers.accounts import balance_line
 from wattstorm.readers.results import Results
-from wattstorm.register.register import Register
 from wattstorm.settings import Settings
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _run(data: Path, workers: int, homes: int) -> bool:
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     job = _job(settings)
     write_register(job.town, homes, data / "meters.parquet")
-    register = Register.build([data / "meters.parquet"], register_directory(settings))
+    register = build_register([data / "meters.parquet"], register_directory(settings))
     out.print(
         f"register   {register.count:,} homes, {len(register.tariffs)} tariffs, "
         f"{len(register.regions)} regions, {register.partitions} partitions"

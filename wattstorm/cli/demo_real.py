@@ -16,6 +16,7 @@ from wattstorm.cli.results import print_head
 from wattstorm.cli.run import StoreKeeper
 from wattstorm.engine.supervisor import Engine
 from wattstorm.errors import StreamError
+from wattstorm.files.meters import build_register
 from wattstorm.files.readings import Wanted
 from wattstorm.readers.accounts import balance_line
 from wattstorm.readers.results import Results
@@ -43,7 +44,7 @@ def run(data: Path, workers: int) -> bool:
     settings = settings_of(data, workers)
     out = console()
     settings.data.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    register = Register.build([REGISTER], register_directory(settings))
+    register = build_register([REGISTER], register_directory(settings))
     out.print(
         f"register   {register.count} homes, {len(register.tariffs)} tariffs, "
         f"{len(register.regions)} regions, {register.partitions} partitions"

@@ -10,9 +10,9 @@ import typer
 
 from wattstorm.cli.common import open_register, register_directory, say, settings_of
 from wattstorm.cli.output import print_json, table
+from wattstorm.files.meters import build_register
 from wattstorm.metering.slots import day_number
 from wattstorm.private_files import make_private
-from wattstorm.register.register import Register
 
 app = typer.Typer(help="Who the meters are.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -44,7 +44,7 @@ def build(
     """
     directory = register_directory(settings_of(context))
     make_private(directory.parent)
-    register = Register.build(files, directory, partition_size=partition_size, tariffs=tariff)
+    register = build_register(files, directory, partition_size=partition_size, tariffs=tariff)
     say(
         f"register version {register.version}: {register.count:,} meters, "
         f"{len(register.tariffs)} tariffs, {len(register.regions)} regions, "

@@ -12,7 +12,7 @@ Rules, in the order they are applied:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,9 +27,7 @@ from wattstorm.register.arrays import (
     entries_at,
     unpack,
 )
-
-if TYPE_CHECKING:
-    from wattstorm.register.rows import Rows
+from wattstorm.register.rows import Rows
 
 Keys = npt.NDArray[np.int64]
 Entries = npt.NDArray[np.uint64]

@@ -10,10 +10,10 @@ whoever has the old one open keeps it until it calls `Register.open` again.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -31,9 +31,7 @@ from wattstorm.register.arrays import (
     unpack,
 )
 from wattstorm.register.build import merge
-
-if TYPE_CHECKING:
-    from wattstorm.register.rows import Rows
+from wattstorm.register.rows import Rows
 
 __all__ = ["Columns", "Register"]
 
@@ -42,6 +40,9 @@ MAX_PARTITION = 550_000
 _PARTITIONS = 8
 _COUNT_ROWS = 1 << 20
 _COUNTS_KEPT = 64
+
+RowReader: TypeAlias = Callable[[tuple[str, ...], tuple[str, ...]], Rows]
+"""(known tariffs, known regions) → rows whose codes go on from these names."""
 
 
 class Register:
@@ -69,41 +70,28 @@ class Register:
 
     @classmethod
     def build(
-        cls,
-        sources: Sequence[Path],
-        directory: Path,
-        *,
-        partition_size: int | None = None,
-        tariffs: Sequence[str] | None = None,
+        cls, read: RowReader, directory: Path, *, partition_size: int | None = None
     ) -> Register:
-        """Build a register from Parquet or CSV files, or extend the one in `directory`.
+        """Build a register of the rows that `read` gives, or extend the one in `directory`.
 
-        Columns: external_id, tariff, contracted_power_va and, optional, region ("all"),
-        producer (false), valid_from (1970-01-01). In an extension new ids get the next
-        dense indices, a later valid_from of a known id starts a new entry, and a row that
-        says what is known is ignored. partition_size: fixed by the first build.
-        tariffs: the only names allowed. Any refusal leaves the directory as it was.
+        In an extension new ids get the next dense indices, a later valid_from of a known id
+        starts a new entry, and a row that says what is known is ignored. partition_size: fixed
+        by the first build. Any refusal leaves the directory as it was. `read` is called under
+        the directory's lock; from files: `wattstorm.files.meters.build_register`.
         """
-        # Only here: what Storm's workers import needs no polars.
-        from wattstorm.register.rows import read_rows
-
         directory = Path(directory)
-        if not sources:
-            raise RegisterError("no source file", "give at least one .parquet or .csv file")
         with files.building(directory):
             known = files.load(directory) if files.exists(directory) else None
             old_card, old_arrays = known or (None, no_arrays())
             files.sweep(directory, old_card["data"] if old_card else "")
             _check_partition_size(partition_size, old_card)
-            rows = read_rows(
-                [Path(source) for source in sources],
+            rows = read(
                 tuple(old_card["tariffs"]) if old_card else (),
                 tuple(old_card["regions"]) if old_card else (),
-                allowed=tariffs,
             )
             if not len(rows.ids) and not known:
                 raise RegisterError(
-                    f"no rows in {', '.join(map(str, sources))}", "a register needs a meter"
+                    f"no rows in {', '.join(map(str, rows.files))}", "a register needs a meter"
                 )
             arrays, days = merge(old_arrays, rows)
             if arrays is not old_arrays:
