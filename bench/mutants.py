@@ -52,6 +52,7 @@ TESTS = {
     "wattstorm/store/lua/": ["store/test_commit", "store/test_log", "store/test_backlog"],
     "wattstorm/store/s": ["store/test_snapshots", "stream/test_power_cut"],
     "wattstorm/store/": ["store/test_commit", "store/test_log", "store/test_producer"],
+    "wattstorm/metering/results": ["metering/test_results", "stream/test_publish"],
     "wattstorm/metering/": [
         "metering/test_partition",
         "metering/test_undo",

@@ -9,7 +9,6 @@ tell it not to wait for the next tick.
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,15 @@ from typing import Any
 from streamparse import Bolt
 
 from wattstorm.errors import StoreError
-from wattstorm.metering.aggregates import Scopes
-from wattstorm.metering.partition import Rules
+from wattstorm.metering.aggregates import Scopes, added
+from wattstorm.metering.results import Finality, SlotRows, slot_rows
+from wattstorm.metering.rules import Rules
 from wattstorm.register.register import Register
 from wattstorm.settings import Settings
 from wattstorm.shipped import check_code
-from wattstorm.store.closing import Folding, added
+from wattstorm.store.closing import Folding
 from wattstorm.store.connection import connected
-from wattstorm.store.results import Partials, ResultStore, Slot, SlotRows
+from wattstorm.store.results import Partials, ResultStore, Slot
 from wattstorm.store.workers import Presence
 from wattstorm.tuples import CheckedEmits, task_index
 
@@ -43,6 +43,7 @@ class PublishBolt(CheckedEmits, Bolt):
         self.settings = Settings.from_conf(conf["wattstorm"])
         self.register = Register.open(Path(self.settings.data.directory) / "register")
         self.rules = Rules.from_settings(self.settings)
+        self.finality = Finality.of(self.rules, self.settings.stream.final_coverage)
         self.scopes = Scopes(self.register, self.settings.stream.scopes)
         self.connection = connected(self.settings, conf["wattstorm.store_url"])
         prefix = self.settings.store.prefix
@@ -78,7 +79,7 @@ class PublishBolt(CheckedEmits, Bolt):
             slots = self.results.dirty(partitions)
             if deadlines:
                 seen = self.results.fences(self.partitions)
-                slots |= self.results.provisional(seen.newest - self.rules.deadline_slots)
+                slots |= self.results.provisional(self.finality.passed(seen.marks))
             ordered = sorted(slots)
             for at in range(0, len(ordered), SLOTS_AT_ONCE):
                 self.publish(ordered[at : at + SLOTS_AT_ONCE])
@@ -117,32 +118,10 @@ class PublishBolt(CheckedEmits, Bolt):
         self.flush(list(self.partitions), deadlines=True)
 
     def rows(self, key: Slot, partials: Partials) -> SlotRows:
-        """The slot's result in each scope; a scope that nothing is expected of has one only
-        in the place of another."""
+        """The slot's result in each scope, out of what all partitions say of it."""
         parts = [*partials.sums[key], partials.closed.get(key)]
         if not any(parts):  # its results have expired before its deadline, and its sums with them
-            return SlotRows({}, final=True)
-        merged = added(parts)
-        wh, readings = self.scopes.roll_up(merged)
-        expected = self.scopes.expected(int(self.rules.calendar.dates_of([key[1]])[0]))
-        late = partials.fences.newest >= key[1] + self.rules.deadline_slots
-        rows, empty, all_final = {}, {}, True
-        for i, label in enumerate(self.scopes.labels()):
-            coverage = readings[i] / expected[i] if expected[i] else 1.0
-            final = late or coverage >= self.settings.stream.final_coverage
-            row = json.dumps(
-                {
-                    "wh": int(wh[i]),
-                    "readings": int(readings[i]),
-                    "expected": int(expected[i]),
-                    "coverage": round(float(coverage), 6),
-                    "revision": 1 + merged.revision,
-                    "status": "final" if final else "provisional",
-                }
-            )
-            if expected[i] or readings[i]:
-                rows[label] = row
-                all_final &= bool(final)
-            else:
-                empty[label] = row
-        return SlotRows(rows, empty, all_final)
+            return SlotRows()
+        day = int(self.rules.calendar.dates_of([key[1]])[0])
+        late = key[1] <= self.finality.passed(partials.fences.marks)
+        return slot_rows(added(parts), self.scopes, day, self.finality, late=late)

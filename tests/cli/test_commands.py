@@ -92,7 +92,7 @@ def test_status_and_run_alarm_on_curves_that_are_not_what_was_counted(
         with Connection(server.url) as connection:
             curve = day_keys("wattstorm", 15_856).curve(0, "nation")
             ((slot, row),) = connection.redis.hgetall(curve).items()
-            connection.redis.hset(curve, slot, row.replace(b'"wh": 100', b'"wh": 107'))
+            connection.redis.hset(curve, slot, row.replace(b",100,", b",107,", 1))
             PartitionStore(connection, "wattstorm", 3).stand_still("", "no register; build one")
         line = (
             "curves ≠ counters on 1 of 1 days: 2013-05-31 import +0 readings, +7 Wh in the curves"

@@ -125,8 +125,11 @@ def _sums(data: bytes) -> Any:
 
 def _published(world: World, wanted: list[Wanted]) -> list[str]:
     stream = world.settings.stream
-    newest = max(want.highest for want in wanted)
+    # Each partition's own time counts; the foremost waits for the others as long as days are open.
+    patience = stream.open_days * world.town.per_day
+    came = [want.highest for want in wanted]
     deadline = round(stream.deadline_hours * 60 / stream.slot_minutes)
+    passed = max(min(came), max(came) - patience) - deadline
     total: dict[tuple[int, int], Sums] = {}
     for want in wanted:
         for key, sums in want.sums.items():
@@ -139,7 +142,7 @@ def _published(world: World, wanted: list[Wanted]) -> list[str]:
     found = _summed(world, total)
     for key, sums in sorted(total.items()):
         day = local_day(key[1], stream.slot_minutes, stream.time_zone)
-        late = newest >= key[1] + deadline
+        late = key[1] <= passed
         for label in labels():
             cells = [v for c, v in sums.of.items() if of_label(label, *c)]
             wh, n = sum(c[0] for c in cells), sum(c[1] for c in cells)
@@ -148,16 +151,9 @@ def _published(world: World, wanted: list[Wanted]) -> list[str]:
             if homes or n:
                 coverage = n / homes if homes else 1.0
                 final = late or coverage >= stream.final_coverage
-                want_row = {
-                    "wh": wh,
-                    "readings": n,
-                    "expected": homes,
-                    "coverage": round(coverage, 6),
-                    "revision": 1 + sums.revision,
-                    "status": "final" if final else "provisional",
-                }
+                want_row = [1, wh, n, homes, 1 + sums.revision, int(final)]
             row = rows.pop((key, label), None)
-            if want_row is None and row and not row["wh"] and not row["readings"]:
+            if want_row is None and row and row[1:3] == [0, 0]:
                 continue  # it took the place of a row of a history that is no more
             if row != want_row:
                 found.append(f"published {label} of {key}: {row}, wanted {want_row}")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
 import pytest
 
 from wattstorm.errors import StreamError
+from wattstorm.metering.results import SlotResult, SlotRows
 from wattstorm.store.commit import PartitionStore
 from wattstorm.store.connection import Connection
 from wattstorm.store.keys import partition_keys
-from wattstorm.store.results import ResultStore, Seen, Slot, SlotRows
+from wattstorm.store.results import ResultStore, Seen, Slot
 
 
 @pytest.fixture
@@ -31,9 +31,13 @@ def seen(*positions: int, owner: str = "t") -> Seen:
     return Seen(np.array(positions, np.uint64), (owner,) * len(positions))
 
 
+def result(wh: int, *, final: bool = True) -> SlotResult:
+    return SlotResult(wh, readings=1, expected=2, revision=1, final=final)
+
+
 def rows(wh: int, *slots: int, final: bool = True) -> dict[Slot, SlotRows]:
-    row = json.dumps({"wh": wh})
-    return {(0, slot): SlotRows({"nation": row, "region:north": row}, {}, final) for slot in slots}
+    row = result(wh, final=final)
+    return {(0, slot): SlotRows({"nation": row, "region:north": row}) for slot in slots}
 
 
 def write(results: ResultStore, day: int, made: dict[Slot, SlotRows], of: Seen) -> set[Slot]:
@@ -58,7 +62,7 @@ def test_published_rows_are_read_back_by_label_and_day(connection: Connection) -
     assert write(results, 1, rows(5, 49, 48), seen(1, 1)) == {(0, 48), (0, 49)}
     write(results, 0, rows(7, 3), seen(1, 1))
     assert results.days() == [0, 1]
-    assert results.curve(0, "nation", [1, 0]) == {3: {"wh": 7}, 48: {"wh": 5}, 49: {"wh": 5}}
+    assert results.curve(0, "nation", [1, 0]) == {3: result(7), 48: result(5), 49: result(5)}
     assert results.curve(0, "region:south", [0, 1]) == {} == results.curve(1, "nation", [0])
     assert results.curve(0, "nation", []) == {}
 
@@ -77,7 +81,7 @@ def test_a_stale_stamp_is_refused(
     assert write(results, 0, rows(2, 3, 4), seen(*later)) == (
         {(0, 3), (0, 4)} if accepted else {(0, 4)}
     )
-    assert results.curve(0, "nation", [0])[3] == {"wh": 2 if accepted else 1}
+    assert results.curve(0, "nation", [0])[3] == result(2 if accepted else 1)
 
 
 def test_stamps_are_exact_far_beyond_any_log(connection: Connection) -> None:
@@ -131,7 +135,7 @@ def test_a_row_of_a_lost_history_is_overwritten(
     stand(connection, 3, 3, owner="next")
     assert write(results, 0, rows(1, 3), seen(2, 2, owner="next")) == {(0, 3)}
     assert write(results, 0, rows(2, 3), seen(1, 2, owner="next")) == set()
-    assert results.curve(0, "nation", [0])[3] == {"wh": 1}
+    assert results.curve(0, "nation", [0])[3] == result(1)
 
 
 def test_neither_of_two_rows_that_know_what_the_other_does_not_is_the_last(
@@ -205,9 +209,9 @@ def test_a_row_of_no_readings_only_takes_the_place_of_another(connection: Connec
     results = ResultStore(connection, "w")
     stand(connection, 2)
     write(results, 0, rows(5, 3), seen(1))
-    zero = SlotRows({"nation": '{"wh": 5}'}, {"region:north": '{"wh": 0}'}, True)
+    zero = SlotRows({"nation": result(5)}, {"region:north": result(0)})
     write(results, 0, {(0, 3): zero, (0, 4): zero}, seen(2))
-    assert results.curve(0, "region:north", [0]) == {3: {"wh": 0}}
+    assert results.curve(0, "region:north", [0]) == {3: result(0)}
     assert set(results.curve(0, "nation", [0])) == {3, 4}
 
 

@@ -87,11 +87,20 @@ class Published:
 
 
 def published(
-    stream: pl.DataFrame, meters: int, final_coverage: float, deadline_slots: int, zone: str = ZONE
+    stream: pl.DataFrame,
+    meters: int,
+    partition_size: int,
+    final_coverage: float,
+    deadline_slots: int,
+    patience_slots: int,
+    zone: str = ZONE,
 ) -> Published:
-    """The rows of every curve once all is published."""
+    """The rows of every curve once all is published. A slot is final when each partition stands
+    `deadline_slots` behind it, or the foremost `patience_slots` more."""
     slots = dated(stream.select("slot").unique(), zone)
-    newest = int(slots["slot"].max())  # type: ignore[arg-type]
+    ends = stream.group_by(pl.col("meter") // partition_size).agg(pl.col("slot").max())["slot"]
+    ends = ends.to_list() + [-1] * (-(-meters // partition_size) - len(ends))
+    passed = max(min(ends), max(ends) - patience_slots) - deadline_slots
     days = slots.select("date").unique()
     numbers = pl.DataFrame({"meter": range(meters)}, schema={"meter": pl.Int64})
     entries = _labelled(with_entries(numbers.join(days, how="cross")))
@@ -100,7 +109,7 @@ def published(
         expected = entries.group_by(scope, "date").len().join(slots, on="date")
         for label, n_expected, slot in expected.select(scope, "len", "slot").iter_rows():
             wh, n = sums.get(label, {}).get(slot, (0, 0))
-            final = n / n_expected >= final_coverage or newest >= slot + deadline_slots
+            final = n / n_expected >= final_coverage or slot <= passed
             status = "final" if final else "provisional"
             row = (wh, n, n_expected, round(n / n_expected, 6), status)
             rows.setdefault(label, {})[slot] = row

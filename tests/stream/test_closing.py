@@ -15,8 +15,8 @@ from tests.servers import TestServer
 from tests.stream.parts import Part, append, started
 from tests.stream.town import DAY0, Town, a_town
 from wattstorm.metering import block as blocks
-from wattstorm.metering.aggregates import Scopes
-from wattstorm.store.closing import Folding, added, committed_sums
+from wattstorm.metering.aggregates import Scopes, added
+from wattstorm.store.closing import Folding, committed_sums
 from wattstorm.store.connection import Connection
 from wattstorm.store.keys import day_keys
 from wattstorm.store.results import ResultStore
@@ -100,7 +100,7 @@ class Stream:
         found = committed_sums(self.results, self.town.partitions)
         assert {s: int(scopes.roll_up(sums)[0][0]) for (_, s), sums in found.items()} == want
         rows = self.results.curve(0, "nation", self.results.days())
-        assert {slot: row["wh"] for slot, row in rows.items()} == want
+        assert {slot: row.wh for slot, row in rows.items()} == want
         assert self.results.dirty(self.town.partitions) == set()
 
 
@@ -344,7 +344,7 @@ def test_a_slot_whose_results_expired_is_not_published_at_its_deadline(stream: S
     assert stream.results.provisional(DAY0 + 47)
     redis = stream.connection.redis
     redis.delete(*redis.keys(f"{day_keys('wattstorm', DAY0 // 48).tag}*"))
-    stream.correct(0, 3 * CLOSED, 50)
+    stream.correct(0, 4 * CLOSED, 50)
     stream.publish.tick()
     assert stream.results.curve(0, "nation", [DAY0 // 48]) == {}
     assert stream.results.provisional(DAY0 + 47) == set()

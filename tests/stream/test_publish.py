@@ -16,6 +16,7 @@ from tests.stream.parts import Part, append, started
 from tests.stream.town import DAY0, Town, a_town, committed_sums, drained, wait_until
 from wattstorm.errors import StoreUnreachable
 from wattstorm.metering import block as blocks
+from wattstorm.metering.results import SlotResult
 from wattstorm.store.results import ResultStore
 
 METERS = 100
@@ -64,11 +65,9 @@ def feed(
     assert bolt.give(partition, 1, number, 1) == "ack"
 
 
-def row(town: Town, slot: int, label: str = "nation") -> dict[str, Any]:
+def row(town: Town, slot: int, label: str = "nation") -> SlotResult:
     with town.connect() as connection:
-        return (
-            ResultStore(connection, "wattstorm").curve(0, label, [DAY0 // 48]).get(DAY0 + slot, {})
-        )
+        return ResultStore(connection, "wattstorm").curve(0, label, [DAY0 // 48])[DAY0 + slot]
 
 
 def dirty(town: Town) -> set[tuple[int, int]]:
@@ -82,31 +81,62 @@ def test_all_partitions_make_one_result(town: Town, aggregate: Part) -> None:
     feed(aggregate, town, 0, 5, 1)
     assert publish.give(0, 1) == "ack"
     first = row(town, 5)
-    assert (first["wh"], first["readings"], first["expected"]) == (10_000, 100, 200)
-    assert (first["coverage"], first["status"]) == (0.5, "provisional")
+    assert (first.wh, first.readings, first.expected) == (10_000, 100, 200)
+    assert (first.coverage, first.status) == (0.5, "provisional")
     feed(aggregate, town, 1, 5, 1)
     publish.tick()
     second = row(town, 5)
-    assert (second["wh"], second["coverage"], second["status"]) == (20_000, 1.0, "final")
-    assert sum(row(town, 5, f"tariff:tariff_{t:02}")["wh"] for t in range(12)) == 20_000
+    assert (second.wh, second.coverage, second.status) == (20_000, 1.0, "final")
+    assert sum(row(town, 5, f"tariff:tariff_{t:02}").wh for t in range(12)) == 20_000
     assert dirty(town) == set()
 
 
 def test_a_slot_becomes_final_at_its_deadline_without_a_reading(
     town: Town, aggregate: Part
 ) -> None:
-    """In event time: when the newest slot is a day ahead of it, in every scope."""
+    """In event time: when each partition is a day ahead of it; in every scope."""
     publish = started(PublishBolt, town)
     feed(aggregate, town, 0, 0, 1, meters=60)
+    feed(aggregate, town, 1, 48, 1)
     publish.tick()
-    assert row(town, 0)["status"] == "provisional"
+    assert row(town, 0).status == "provisional"
     feed(aggregate, town, 0, 47, 2)
     publish.tick()
-    assert row(town, 0)["status"] == "provisional"
+    assert row(town, 0).status == "provisional"
     feed(aggregate, town, 0, 48, 3)
     publish.tick()
-    assert row(town, 0)["status"] == "final"
-    assert {row(town, 0, f"region:region_{r}")["status"] for r in range(3)} == {"final"}
+    assert row(town, 0).status == "final"
+    assert {row(town, 0, f"region:region_{r}").status for r in range(3)} == {"final"}
+
+
+def test_a_fast_partition_finalises_nothing_for_one_that_lags(town: Town, aggregate: Part) -> None:
+    """The deadline follows the watermark of each: the last one decides."""
+    publish = started(PublishBolt, town)
+    feed(aggregate, town, 0, 0, 1)
+    feed(aggregate, town, 1, 1, 1)
+    feed(aggregate, town, 0, 100, 2)
+    publish.tick()
+    assert row(town, 0).status == "provisional"
+    feed(aggregate, town, 1, 0, 2, meters=60)
+    publish.tick()
+    assert (row(town, 0).status, row(town, 0).readings) == ("provisional", 160)
+    feed(aggregate, town, 1, 48, 3)
+    publish.tick()
+    assert row(town, 0).status == "final"
+
+
+def test_a_silent_partition_is_waited_for_as_long_as_days_are_open(
+    town: Town, aggregate: Part
+) -> None:
+    """One that had no reading ever, or has none any more, holds nothing back for good."""
+    publish = started(PublishBolt, town)
+    feed(aggregate, town, 0, 0, 1)
+    feed(aggregate, town, 0, 48 + 3 * 48 - 1, 2)
+    publish.tick()
+    assert row(town, 0).status == "provisional"
+    feed(aggregate, town, 0, 48 + 3 * 48, 3)
+    publish.tick()
+    assert row(town, 0).status == "final"
 
 
 def test_a_late_publisher_overwrites_nothing(
@@ -121,7 +151,7 @@ def test_a_late_publisher_overwrites_nothing(
     quick.tick()
     monkeypatch.setattr(slow.component.results, "read_partials", lambda *_: old)
     slow.component.publish([(0, DAY0 + 5)])
-    assert row(town, 5)["wh"] == 20_000
+    assert row(town, 5).wh == 20_000
 
 
 def test_what_changes_while_it_publishes_stays_dirty(town: Town, aggregate: Part) -> None:
@@ -136,11 +166,11 @@ def test_what_changes_while_it_publishes_stays_dirty(town: Town, aggregate: Part
 
     publish.component.results.write = write
     publish.component.flush([0])
-    assert row(town, 5)["wh"] == 5_000
+    assert row(town, 5).wh == 5_000
     assert dirty(town) == {(0, DAY0 + 5)}
     publish.component.results.write = real
     publish.tick()
-    assert row(town, 5)["wh"] == 10_000
+    assert row(town, 5).wh == 10_000
     assert dirty(town) == set()
 
 
@@ -218,7 +248,7 @@ def test_a_store_that_goes_back_while_it_publishes_is_published_as_it_is(
     with town.connect() as connection:
         assert committed_sums(town, connection)["nation"] == {DAY0 + 5: (15_000, 100)}
         assert drained(town, connection)
-    assert row(town, 5)["wh"] == 15_000
+    assert row(town, 5).wh == 15_000
 
 
 def test_a_commit_that_the_store_had_and_lost_is_not_published(
@@ -247,7 +277,7 @@ def test_a_commit_that_the_store_had_and_lost_is_not_published(
     day = DAY0 // 48
     assert publish.component.results.write(day, slots, town.partitions, read.fences).moved
     publish.tick()
-    assert row(town, 5)["wh"] == 15_000
+    assert row(town, 5).wh == 15_000
 
 
 def test_a_scope_that_nothing_is_expected_of_any_more_says_zero(
@@ -257,7 +287,7 @@ def test_a_scope_that_nothing_is_expected_of_any_more_says_zero(
     publish = started(PublishBolt, town)
     feed(aggregate, town, 0, 5, 1, meters=12)
     publish.tick()
-    assert row(town, 5, "tariff:tariff_03")["wh"] == 100
+    assert row(town, 5, "tariff:tariff_03").wh == 100
     scopes = publish.component.scopes
     expected, roll_up = scopes.expected, scopes.roll_up
     at = scopes.labels().index("tariff:tariff_03")
@@ -271,5 +301,5 @@ def test_a_scope_that_nothing_is_expected_of_any_more_says_zero(
     feed(aggregate, town, 0, 5, 2, meters=13)
     publish.tick()
     gone = row(town, 5, "tariff:tariff_03")
-    assert (gone["wh"], gone["readings"], gone["expected"]) == (0, 0, 0)
-    assert row(town, 5, "tariff:tariff_04")["wh"] == 100
+    assert (gone.wh, gone.readings, gone.expected) == (0, 0, 0)
+    assert row(town, 5, "tariff:tariff_04").wh == 100

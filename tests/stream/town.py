@@ -173,7 +173,13 @@ def _assert_published(town: Town, stream: pl.DataFrame, results: Results) -> Non
     rules = town.settings.stream
     deadline = round(rules.deadline_hours * 3600 / 1800)
     wanted = oracle.published(
-        stream, town.register.count, rules.final_coverage, deadline, rules.time_zone
+        stream,
+        town.register.count,
+        town.register.partition_size,
+        rules.final_coverage,
+        deadline,
+        rules.open_days * 48,
+        rules.time_zone,
     )
     # What its deadline makes final is published at the next tick.
     wait_until(lambda: _rows(results, wanted)[0] == wanted.rows, 20, "the curves to be as wanted")

@@ -8,7 +8,7 @@ classes that gets a curve of its own: the nation, a tariff, a region.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -88,6 +88,15 @@ class SlotSums:
         return SlotSums(
             np.concatenate([self.wh, pad]), np.concatenate([self.readings, pad]), self.revision
         )
+
+
+def added(parts: Iterable[bytes | None]) -> SlotSums:
+    """The sums of one slot, added up out of their bytes; zeros where there is none."""
+    total = SlotSums.zeros(0)
+    for part in parts:
+        if part is not None:
+            total = total + SlotSums.from_bytes(part)
+    return total
 
 
 def class_of(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from wattstorm.metering.results import SlotResult
 from wattstorm.metering.slots import LocalCalendar
 
 
@@ -46,13 +47,13 @@ class Curve:
         channel: str,
         days: tuple[date, date],
         calendar: LocalCalendar,
-        rows: dict[int, dict[str, Any]],
+        rows: dict[int, SlotResult],
     ) -> Curve:
         """A curve out of the store's rows: slot → row, ascending."""
         slots = np.array(list(rows), np.int32)
 
         def column(name: str, dtype: Any) -> Any:
-            return np.array([row[name] for row in rows.values()], dtype)
+            return np.array([getattr(row, name) for row in rows.values()], dtype)
 
         return cls(
             label,

@@ -237,7 +237,7 @@ class Results:
                 for slot, row in self._store.curve(int(channel), label, days).items():
                     of = slot // self.calendar.grid.per_day, int(channel)
                     n, wh = total.get(of, (0, 0))
-                    total[of] = n + row["readings"], wh + row["wh"]
+                    total[of] = n + row.readings, wh + row.wh
         return total
 
     def _check_label(self, label: str) -> None:

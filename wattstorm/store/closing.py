@@ -19,10 +19,10 @@ from __future__ import annotations
 import secrets
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wattstorm.metering.aggregates import SlotSums
+from wattstorm.metering.aggregates import SlotSums, added
 from wattstorm.store.keys import day_keys, parse_slot_member, partition_keys, slot_member
 from wattstorm.store.results import Partials, ResultStore, Seen, Slot
 from wattstorm.store.scripts import Argument, Script
@@ -106,15 +106,6 @@ def _leaving(read: Partials, partitions: int) -> list[list[Slot]]:
         ]
         for i in range(partitions)
     ]
-
-
-def added(parts: Iterable[bytes | None]) -> SlotSums:
-    """The sums of one slot, added up; zeros where there is none."""
-    total = SlotSums.zeros(0)
-    for part in parts:
-        if part is not None:
-            total = total + SlotSums.from_bytes(part)
-    return total
 
 
 def packed(sums: SlotSums) -> bytes:

@@ -15,10 +15,8 @@ so the store keeps all of it or nothing.
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -26,6 +24,7 @@ import numpy.typing as npt
 
 from wattstorm.errors import StoreError, StreamError
 from wattstorm.metering.block import Channel
+from wattstorm.metering.results import SlotResult, SlotRows
 from wattstorm.store.connection import Connection
 from wattstorm.store.keys import (
     day_keys,
@@ -49,13 +48,13 @@ class Seen(NamedTuple):
     """Fences as they were seen, in the order of the partitions asked.
 
     stamp: uint64[partitions], positions; owners: their owners' tokens ("": nobody's yet);
-    newest: the newest slot that any partition had accepted, -1 before any; lows: of each
-    partition by channel the first slot that it still takes; folds: name of the last fold.
+    marks: the newest slot that each had accepted, -1 before any; lows: of each by channel the
+    first slot that it still takes; folds: name of the last fold.
     """
 
     stamp: npt.NDArray[np.uint64]
     owners: tuple[str, ...]
-    newest: int = -1
+    marks: tuple[int, ...] = ()
     lows: tuple[Mapping[int, int], ...] = ()
     folds: bytes = b""
 
@@ -65,7 +64,7 @@ class Seen(NamedTuple):
         return cls(
             np.array([int(fence.get(b"position", 0)) for fence in fences], np.uint64),
             tuple(fence.get(b"owner", b"").decode() for fence in fences),
-            max((int(fence.get(b"highest", -1)) for fence in fences), default=-1),
+            tuple(int(fence.get(b"highest", -1)) for fence in fences),
             tuple(
                 {int(name[4:]): int(low) for name, low in fence.items() if name[:4] == b"low:"}
                 for fence in fences
@@ -81,22 +80,6 @@ class Partials(NamedTuple):
     fences: Seen
     sums: dict[Slot, list[bytes | None]]
     closed: dict[Slot, bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class SlotRows:
-    """One slot's results. rows: label → JSON; empty: label → JSON of a row without readings,
-    which is only written over another one; final: whether all of the rows are."""
-
-    rows: Mapping[str, str]
-    empty: Mapping[str, str] = field(default_factory=dict)
-    final: bool = False
-
-    def value(self, label: str) -> str:
-        """As write_results.lua wants it."""
-        if label in self.rows:
-            return self.rows[label]
-        return f"0{self.empty[label]}" if label in self.empty else ""
 
 
 class Written(NamedTuple):
@@ -241,7 +224,7 @@ class ResultStore:
         arguments += [utc_day, channel, seen.folds, *seen.owners, *slots]
         arguments += ["f" if each.final else "p" for each in of_slots]
         for label in labels:
-            arguments += [each.value(label) for each in of_slots]
+            arguments += [_value(each, label) for each in of_slots]
         return keys, arguments
 
     def keep_for_ever(self, labels: Sequence[str], partitions: Sequence[int]) -> None:
@@ -273,13 +256,13 @@ class ResultStore:
         )
         return sorted(int(day) for day in found)
 
-    def curve(self, channel: int, label: str, utc_days: Iterable[int]) -> dict[int, dict[str, Any]]:
-        """slot → row (wh, readings, expected, coverage, revision, status), ascending."""
+    def curve(self, channel: int, label: str, utc_days: Iterable[int]) -> dict[int, SlotResult]:
+        """slot → row, ascending."""
         pipeline = self.connection.redis.pipeline(transaction=False)
         for day in utc_days:
             pipeline.hgetall(day_keys(self.prefix, day).curve(channel, label))
         found = self.connection.run("read a curve", pipeline.execute) if len(pipeline) else []
-        rows = {int(slot): json.loads(row) for day in found for slot, row in day.items()}
+        rows = {int(slot): SlotResult.from_json(row) for day in found for slot, row in day.items()}
         return dict(sorted(rows.items()))
 
     def audit(self, partitions: Sequence[int]) -> dict[str, int]:
@@ -308,3 +291,11 @@ class ResultStore:
             "write the store's card",
             lambda: self.connection.redis.hset(self.keys.meta, mapping=fields),
         )
+
+
+def _value(of_slot: SlotRows, label: str) -> str:
+    """As write_results.lua wants it."""
+    if row := of_slot.rows.get(label):
+        return row.to_json()
+    empty = of_slot.empty.get(label)
+    return f"0{empty.to_json()}" if empty else ""

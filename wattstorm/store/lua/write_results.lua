@@ -3,7 +3,7 @@
 --   P dirty sets, curves (one a label)
 -- ARGV: P, S, stamp (u64 little endian a partition), lifetime in s (0: for ever), day, channel,
 --   name of the last fold when the sums were read, P owners' tokens, S slots, S states (f: final, p: provisional), then for each label S values:
---   '' none; {…} a row; 0{…} a row of no readings, which only takes the place of another one
+--   '' none; […] a row; 0[…] a row of no readings, which only takes the place of another one
 -- Returns a string of S characters: 1 accepted, 0 refused; 'moved': the sums are of a history
 -- that is no more, read again; or false: fewer partitions than before.
 local P, S = tonumber(ARGV[1]), tonumber(ARGV[2])
