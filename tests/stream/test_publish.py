@@ -190,7 +190,7 @@ def test_sums_that_turn_out_to_be_lost_are_read_again_at_once(town: Town, aggreg
     publish.component.results.read_partials = read_partials
     publish.component.flush([0])
     assert len(read) == 2
-    assert row(town, 5)["wh"] == 15_000
+    assert row(town, 5).wh == 15_000
     assert dirty(town) == set()
 
 
