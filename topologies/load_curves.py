@@ -28,7 +28,8 @@ TICK = {"topology.tick.tuple.freq.secs": 1}
 
 
 class LoadCurves(Topology):
-    """The local engine runs one task of each a worker; a cluster as many as settings.storm says."""
+    """`par`: tasks of a component. Of those that hold partitions (they take a stream by the field
+    `partition`) the settings say how many: engine.workers, storm.aggregates."""
 
     readings = ReadingsSpout.spec(par=1, config=needs(128, 20))
     aggregate = AggregateBolt.spec(

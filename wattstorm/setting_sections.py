@@ -146,7 +146,12 @@ class Results:
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    workers: int = setting(0, "processes of the local engine; 0: one a core", low=0, high=1024)
+    workers: int = setting(
+        0,
+        "tasks of the local engine that hold partitions, each a process; 0: one per core",
+        low=0,
+        high=1024,
+    )
     topology: str = setting(
         "topologies.load_curves:LoadCurves",
         "the topology that is run, as module:Class",
@@ -160,9 +165,12 @@ class Storm:
         "wattstorm", "what the topology is called on a cluster", check=values.key_prefix
     )
     workers: int = setting(1, "worker JVMs of the topology", low=1, high=1024)
-    spouts: int = setting(1, "tasks that read the log", low=1, high=1024)
+    spouts: int = setting(1, "tasks of each component that reads the log", low=1, high=1024)
     aggregates: int = setting(
-        2, "tasks that check and sum, one core each; they share the partitions", low=1, high=4096
+        2,
+        "tasks of each component that holds partitions, one core each; they share the partitions",
+        low=1,
+        high=4096,
     )
 
 

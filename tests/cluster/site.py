@@ -17,6 +17,7 @@ from wattstorm.cluster.development import HOST, Cluster
 from wattstorm.cluster.environment import Environment
 from wattstorm.cluster.nimbus import Nimbus
 from wattstorm.cluster.submission import DEFAULT_TOPOLOGY, submit, topology_options
+from wattstorm.engine.components import components, load_topology
 from wattstorm.engine.watch import Watch
 from wattstorm.errors import ClusterError, StoreError
 from wattstorm.processes import is_alive
@@ -25,7 +26,10 @@ from wattstorm.store.log import Log
 from wattstorm.store.producer import Producer
 from wattstorm.store.workers import heartbeats
 
-TASKS = {"readings": 2, "aggregate": 2, "publish": 1}
+TASKS = {
+    component.name: component.tasks
+    for component in components(load_topology(DEFAULT_TOPOLOGY).specs, 2, holders=2, sources=2)
+}
 GARBAGE = b"\x93 this is no block \xff"
 
 

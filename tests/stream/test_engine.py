@@ -59,12 +59,13 @@ def beats(town: Town) -> list[dict[str, Any]]:
         return [row for row in heartbeats(connection, "wattstorm") if row["state"] == "running"]
 
 
-def both_running(town: Town) -> bool:
-    return len(beats(town)) == 2
+def all_running(town: Town) -> bool:
+    """One task that reads, two that sum, one that publishes."""
+    return len(beats(town)) == 4
 
 
-def pids(town: Town) -> list[int]:
-    return [row["pid"] for row in beats(town)]
+def pids(town: Town, component: str = "") -> list[int]:
+    return [row["pid"] for row in beats(town) if row["worker"].startswith(component)]
 
 
 def in_thread(run: Callable[[], None]) -> tuple[threading.Thread, list[BaseException]]:
@@ -101,23 +102,45 @@ def test_a_drained_stream_ends_by_itself_and_exact(town: Town) -> None:
         assert audit(town, connection)["received"] == received
 
 
-def test_a_killed_worker_is_replaced_and_changes_nothing(
-    town: Town, running: Callable[..., Any]
+@pytest.mark.parametrize("component", ["readings", "aggregate", "publish"])
+def test_a_killed_task_is_replaced_and_changes_nothing(
+    town: Town, running: Callable[..., Any], component: str
 ) -> None:
-    """SIGKILL while batches are under way."""
+    """SIGKILL of one of each kind while batches are under way; the others live on."""
     stream = a_stream(2, 100, 96)
     engine = running(town)
-    wait_until(lambda: both_running(town), 30, "two workers")
+    wait_until(lambda: all_running(town), 30, "all tasks")
     first = pids(town)
+    killed = pids(town, component)[0]
     feed(town, stream)
-    os.kill(first[0], signal.SIGKILL)
+    os.kill(killed, signal.SIGKILL)
     with town.connect() as connection:
         wait_until(lambda: drained(town, connection), 60, "the log to be drained")
         assert committed_sums(town, connection) == truth(stream)
         assert audit(town, connection)["received"] == len(stream)
-    wait_until(lambda: both_running(town) and first[0] not in pids(town), 30, "a new worker")
-    assert first[1] in pids(town)
+    wait_until(lambda: all_running(town) and killed not in pids(town), 30, "a new task")
+    assert len(set(first) & set(pids(town))) == 3
     assert engine.poll() is None
+
+
+def test_sums_do_not_wait_for_a_publisher_that_stands_still(
+    town: Town, running: Callable[..., Any]
+) -> None:
+    """SIGSTOP of the publisher: all is committed, nothing is planned twice; then it publishes."""
+    stream = a_stream(7, 100, 96)
+    running(town)
+    wait_until(lambda: all_running(town), 30, "all tasks")
+    (publisher,) = pids(town, "publish")
+    os.kill(publisher, signal.SIGSTOP)
+    feed(town, stream)
+    with town.connect() as connection:
+        tails = town.log(connection).tails(town.partitions)
+        stores = town.stores(connection)
+        wait_until(lambda: [s.fence().position for s in stores] == tails, 20, "all commits")
+        assert not drained(town, connection)
+        os.kill(publisher, signal.SIGCONT)
+        wait_until(lambda: drained(town, connection), 20, "the results")
+    assert_exact(town, stream)
 
 
 def test_a_silent_worker_is_replaced(town: Town) -> None:
@@ -125,10 +148,10 @@ def test_a_silent_worker_is_replaced(town: Town) -> None:
     stop = threading.Event()
     engine = Engine(town.settings, town.url, workers=2, stuck_s=3.0)
     thread, errors = in_thread(lambda: engine.run(should_stop=stop.is_set))
-    wait_until(lambda: both_running(town), 30, "two workers")
+    wait_until(lambda: all_running(town), 30, "all tasks")
     first = pids(town)
     os.kill(first[1], signal.SIGSTOP)
-    wait_until(lambda: both_running(town) and first[1] not in pids(town), 30, "a new worker")
+    wait_until(lambda: all_running(town) and first[1] not in pids(town), 30, "a new task")
     assert first[0] in pids(town)
     stop.set()
     thread.join(30)
@@ -144,7 +167,7 @@ def test_a_stop_signal_ends_everything_cleanly(
     engine = running(town)
     with town.connect() as connection:
         wait_until(lambda: drained(town, connection), 60, "the log to be drained")
-        wait_until(lambda: both_running(town), 30, "two workers")
+        wait_until(lambda: all_running(town), 30, "all tasks")
         children = pids(town)
         os.kill(engine.pid, number)
         assert engine.wait(30) == 0
@@ -156,7 +179,7 @@ def test_a_stop_signal_ends_everything_cleanly(
 def test_workers_die_with_their_supervisor(town: Town, running: Callable[..., Any]) -> None:
     """SIGKILL of the supervisor leaves nobody behind, and the next engine starts at once."""
     engine = running(town)
-    wait_until(lambda: both_running(town), 30, "two workers")
+    wait_until(lambda: all_running(town), 30, "all tasks")
     children = pids(town)
     os.kill(engine.pid, signal.SIGKILL)
     engine.wait(10)
@@ -169,7 +192,7 @@ def test_a_second_engine_is_refused_and_told_who_runs(
 ) -> None:
     """Unless it takes over: then the first one ends, saying who took the store."""
     engine = running(town)
-    wait_until(lambda: both_running(town), 30, "two workers")
+    wait_until(lambda: all_running(town), 30, "all tasks")
     with pytest.raises(EngineError, match=f"pid {engine.pid} on "):
         Engine(town.settings, town.url, workers=1).run(drain=True)
     assert engine.poll() is None
@@ -283,7 +306,7 @@ def test_the_store_may_go_and_come_back(tmp_path: Path) -> None:
         stop = threading.Event()
         engine = Engine(town.settings, town.url, workers=2)
         thread, errors = in_thread(lambda: engine.run(should_stop=stop.is_set))
-        wait_until(lambda: both_running(town), 30, "two workers")
+        wait_until(lambda: all_running(town), 30, "all tasks")
         first = pids(town)
         server.kill()
         time.sleep(2.5)
@@ -292,7 +315,7 @@ def test_the_store_may_go_and_come_back(tmp_path: Path) -> None:
         with town.connect() as connection:
             wait_until(lambda: drained(town, connection), 60, "the log to be drained")
             assert committed_sums(town, connection) == truth(stream)
-        wait_until(lambda: both_running(town), 10, "heartbeats")
+        wait_until(lambda: all_running(town), 10, "heartbeats")
         assert pids(town) == first, "no worker died of it"
         stop.set()
         thread.join(30)

@@ -25,7 +25,8 @@ def run(
         bool, typer.Option("--drain", help="Stop when the log is empty and all is published.")
     ] = False,
     workers: Annotated[
-        int | None, typer.Option(min=0, help="Processes; 0: one a core (setting engine.workers).")
+        int | None,
+        typer.Option(min=0, help="Tasks that sum; 0: one per core (setting engine.workers)."),
     ] = None,
     take_over: Annotated[
         bool, typer.Option("--take-over", help="Take the store from an engine that runs on it.")

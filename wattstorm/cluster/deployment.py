@@ -17,6 +17,7 @@ from wattstorm.cluster.environment import Environment
 from wattstorm.cluster.nimbus import Nimbus
 from wattstorm.cluster.report import telling
 from wattstorm.cluster.submission import submit, topology_options
+from wattstorm.engine.components import components, load_topology, task_name
 from wattstorm.engine.lease import holder
 from wattstorm.engine.watch import Watch
 from wattstorm.errors import ClusterError
@@ -49,15 +50,15 @@ class Deployment:
     def name(self) -> str:
         return self.settings.storm.name
 
-    @property
+    @cached_property
     def tasks(self) -> dict[str, int]:
-        """Component → tasks. More tasks than partitions would have nothing to do."""
-        storm, most = self.settings.storm, self.register.partitions
-        return {
-            "readings": min(storm.spouts, most),
-            "aggregate": min(storm.aggregates, most),
-            "publish": 1,
-        }
+        """Component → tasks, of the topology's own table."""
+        storm = self.settings.storm
+        specs = load_topology(self.settings.engine.topology).specs
+        table = components(
+            specs, self.register.partitions, holders=storm.aggregates, sources=storm.spouts
+        )
+        return {component.name: component.tasks for component in table}
 
     @property
     def options(self) -> dict[str, Any]:
@@ -159,7 +160,7 @@ class Deployment:
         found = nimbus.topology(self.name)
         if found is None:
             raise ClusterError(f"Nimbus took {self.name} and does not list it", "see Nimbus's log")
-        wanted = {f"{name}-{i}" for name, count in self.tasks.items() for i in range(count)}
+        wanted = {task_name(name, i) for name, count in self.tasks.items() for i in range(count)}
         fences, missing = self._fences(), wanted
         told = False
         while time.monotonic() - began < timeout_s:

@@ -21,10 +21,10 @@ _log = logging.getLogger("wattstorm.engine")
 
 
 class WorkerProcess:
-    """Worker `index`: its process, if there is one now, and what it last said."""
+    """The process of task `job["task"]`, if there is one now, and what it last said."""
 
-    def __init__(self, index: int, job: dict[str, Any], environ: dict[str, str]) -> None:
-        self.index, self._job, self._environ = index, job, environ
+    def __init__(self, job: dict[str, Any], environ: dict[str, str]) -> None:
+        self.name, self._job, self._environ = str(job["task"]), job, environ
         self.process: subprocess.Popen[bytes] | None = None
         self.starts = self.early_deaths = 0
         self.error = ""
@@ -54,7 +54,7 @@ class WorkerProcess:
         finally:
             os.close(writing)
         self._heard_at = time.monotonic()
-        self._say(json.dumps({**self._job, "index": self.index, "beat": writing}).encode())
+        self._say(json.dumps({**self._job, "beat": writing}).encode())
 
     def listen(self) -> None:
         """Take in what it said since the last time."""
@@ -87,7 +87,7 @@ class WorkerProcess:
         if not self.ready:
             self.early_deaths += 1
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        _log.warning("worker %d ended (%s), starts again in %.1f s", self.index, how, self._pause)
+        _log.warning("%s ended (%s), starts again in %.1f s", self.name, how, self._pause)
         self.start_at = now + self._pause
         self._pause = min(2 * self._pause, BACKOFF_S[1])
         self._close()
@@ -125,7 +125,7 @@ class WorkerProcess:
         """What `wattstorm status` shows of it."""
         state = "running" if self.ready else "starting"
         return {
-            "worker": self.index,
+            "worker": self.name,
             "pid": self.process.pid if self.process else None,
             "state": state if self.process else "restarting",
             "restarts": self.starts - 1,

@@ -1,11 +1,12 @@
-"""The local engine: a topology in N worker processes of this machine, kept alive.
+"""The local engine: the tasks of a topology, each in a process of this machine, kept alive.
 
     Engine(settings, store_url).run()               until SIGTERM, Ctrl-C or should_stop()
     Engine(settings, store_url).run(drain=True)     until the log is empty and published
 
 A worker that dies is started again after a pause that grows; one that falls
 silent is killed and replaced. Nothing is lost by either: a worker takes up each
-of its partitions at the fence. At a stop the workers save their state; whatever
+of its partitions at the fence. At a stop the sources end first, then who takes their
+streams, and so on: each saves its state, and publishes what was committed. Whatever
 cannot wait is killed, which costs the next start a replay and nothing else.
 """
 
@@ -13,18 +14,21 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
+from wattstorm.engine.components import Component, components, load_topology, stages, task_name
 from wattstorm.engine.lease import Lease
 from wattstorm.engine.process import WorkerProcess
-from wattstorm.engine.tasks import TICK, load_topology
-from wattstorm.engine.transport import routes_of
+from wattstorm.engine.routes import routes_of
+from wattstorm.engine.task import TICK
 from wattstorm.engine.watch import Watch
 from wattstorm.errors import EngineError, StoreError
 from wattstorm.register.register import Register
@@ -45,7 +49,8 @@ _log = logging.getLogger("wattstorm.engine")
 class Engine:
     """Runs `topology` ("module:Class") for the store at `store_url`.
 
-    workers: processes, 0 for one a core, never more than partitions. stuck_s:
+    workers: tasks of a component that holds partitions, 0 for one per core, never more than
+    partitions; of the others as many as the topology says (`engine.components`). stuck_s:
     silence after which a worker is replaced. stop_s: time to save at a stop.
     """
 
@@ -78,8 +83,10 @@ class Engine:
         take_over: take the store from an engine that runs on it. EngineError: there is
         one, or took this one's; or a worker that cannot start at all.
         """
-        routes_of(load_topology(self.topology).specs)
+        specs = load_topology(self.topology).specs
         register = Register.open(Path(self.settings.data.directory) / "register")
+        table = components(specs, register.partitions, holders=self.workers)
+        routes_of(specs, table)
         with connected(self.settings, self.store_url) as connection:
             connection.check()
             watch = Watch(connection, self.settings, register)
@@ -93,7 +100,7 @@ class Engine:
                     self._supervise(
                         watch,
                         lease,
-                        min(self.workers, register.partitions),
+                        table,
                         drain,
                         lambda: bool(told) or should_stop(),
                         lambda: len(told) > 1,
@@ -105,13 +112,13 @@ class Engine:
         self,
         watch: Watch,
         lease: Lease,
-        workers: int,
+        table: list[Component],
         drain: bool,
         stopping: Callable[[], bool],
         hurry: Callable[[], bool],
     ) -> None:
-        job, environ = self._job(workers)
-        self._held = [WorkerProcess(i, job, environ) for i in range(workers)]
+        wires = tempfile.mkdtemp(prefix="wattstorm-")
+        self._held = list(self._workers(table, wires))
         next_tell = 0.0
         try:
             while not stopping():
@@ -123,7 +130,8 @@ class Engine:
                     break
                 time.sleep(LOOK_S)
         finally:
-            self._stop(hurry)
+            self._stop(table, hurry)
+            shutil.rmtree(wires, ignore_errors=True)
             with suppress(StoreError):
                 watch.write_beats({}, TELL_S)
 
@@ -134,14 +142,14 @@ class Engine:
             worker.listen()
             if worker.silent_s() > self.stuck_s:
                 _log.error(
-                    "worker %d has been silent for %.0f s and is replaced",
-                    worker.index,
+                    "%s has been silent for %.0f s and is replaced",
+                    worker.name,
                     worker.silent_s(),
                 )
                 worker.kill()
             if worker.ended() and worker.early_deaths >= GIVE_UP:
                 raise EngineError(
-                    f"worker {worker.index} does not start: {worker.error or 'see its messages'}",
+                    f"{worker.name} does not start: {worker.error or 'see its messages'}",
                     "mend that, then run again",
                 )
             if worker.process is None and now >= worker.start_at:
@@ -150,7 +158,7 @@ class Engine:
     def _tell(self, watch: Watch, lease: Lease) -> bool:
         lease.renew()
         watch.introduce_again()
-        watch.write_beats({w.index: w.row() for w in self._held}, 5 * TELL_S)
+        watch.write_beats({w.name: w.row() for w in self._held}, 5 * TELL_S)
         return True
 
     def _with_store(self, work: Callable[[], bool]) -> bool:
@@ -167,29 +175,41 @@ class Engine:
         self._store_down = False
         return done
 
-    def _stop(self, hurry: Callable[[], bool]) -> None:
-        for worker in self._held:
-            worker.ask_to_stop()
+    def _stop(self, table: list[Component], hurry: Callable[[], bool]) -> None:
         deadline = time.monotonic() + self.stop_s
-        running = [w for w in self._held if w.process is not None]
-        while running and time.monotonic() < deadline and not hurry():
+        for stage in stages(table):
+            names = {name for component in stage for name in component.task_names}
+            running = [w for w in self._held if w.name in names and w.process is not None]
             for worker in running:
-                worker.listen()
-            running = [w for w in running if w.process and w.process.poll() is None]
-            time.sleep(0.01)
+                worker.ask_to_stop()
+            while running and time.monotonic() < deadline and not hurry():
+                for worker in self._held:
+                    worker.listen()
+                running = [w for w in running if w.process and w.process.poll() is None]
+                time.sleep(0.01)
         for worker in self._held:
             if not worker.wait(0.0):
-                _log.error("worker %d did not stop in time and was killed", worker.index)
+                _log.error("%s did not stop in time and was killed", worker.name)
 
-    def _job(self, workers: int) -> tuple[dict[str, Any], dict[str, str]]:
-        """What each worker is told, and its environment: there, not here, is the password."""
+    def _workers(self, table: list[Component], wires: str) -> Iterator[WorkerProcess]:
+        """One for each task, with what it is told and its environment: there, not here, is
+        the password."""
         url, password = split_password(self.store_url)
         environ = {**os.environ, **self.settings.secrets()}
         if password:
             environ[PASSWORD_VARIABLE] = password
-        conf = {"wattstorm": self.settings.to_conf(), "wattstorm.store_url": url, TICK: 1}
-        job = {"topology": self.topology, "workers": workers, "parent": os.getpid(), "conf": conf}
-        return job, environ
+        job = {
+            "topology": self.topology,
+            "table": [asdict(component) for component in table],
+            "wires": wires,
+            "parent": os.getpid(),
+            "conf": {"wattstorm": self.settings.to_conf(), "wattstorm.store_url": url, TICK: 1},
+        }
+        for component in table:
+            for index in range(component.tasks):
+                own = {"component": component.name, "index": index}
+                own["task"] = task_name(component.name, index)
+                yield WorkerProcess({**job, **own}, environ)
 
 
 def refuse_beside_storm(connection: Connection, prefix: str) -> None:

@@ -111,11 +111,11 @@ class Watch:
                     "use another store.prefix, or the settings and the register of that store",
                 )
 
-    def write_beats(self, beats: Mapping[int, Mapping[str, Any]], lifetime_s: float) -> None:
+    def write_beats(self, beats: Mapping[str, Mapping[str, Any]], lifetime_s: float) -> None:
         """One heartbeat a worker; each says itself until when it holds."""
         now = self.connection.server_time_us() // 1000
         times = {"seen_ms": now, "expires_ms": now + int(lifetime_s * 1000)}
-        rows: Any = {str(i): json.dumps({**beat, **times}) for i, beat in beats.items()}
+        rows: Any = {name: json.dumps({**beat, **times}) for name, beat in beats.items()}
         pipeline = self.connection.redis.pipeline(transaction=True)
         pipeline.delete(self.workers_key)
         if rows:

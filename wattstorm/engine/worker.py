@@ -1,6 +1,8 @@
-"""A worker process of the local engine: worker i of N runs task i of each component.
+"""A worker process of the local engine: one task of one component, and nothing else.
 
     python -m wattstorm.engine.worker        (started by the supervisor only)
+
+So a component that is slow, or holds Python's lock, or dies, stands in front of no other.
 
 Its standard input is the supervisor's hand: the first line says what to run,
 "stop" asks for a clean stop, and its end means that the supervisor is gone: then
@@ -19,17 +21,22 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from wattstorm.engine.tasks import Tasks, load_topology
-from wattstorm.errors import EngineError, WattstormError
+from wattstorm.engine.components import Component, load_topology
+from wattstorm.engine.task import Task, targets_of
+from wattstorm.engine.wires import Wires
+from wattstorm.errors import EngineError
 from wattstorm.processes import end_with_parent
 
 BEAT_S = 1.0
 MAX_PENDING = 256
-"""Spout tuples under way in a worker, at most, where the topology does not say."""
-NAP_S = (0.0005, 0.002)
-"""What a loop in which nothing happened takes: at first, and at most."""
+"""Tuples of a spout under way, at most, where the topology does not say."""
+NAP_S = 0.002
+"""Pause after a spout had nothing to say; an answer ends it."""
+IDLE_S = 0.1
+"""The longest wait for a message: what is not a message is looked at as often."""
 FAILED, ORPHANED = 1, 86
 
 
@@ -65,47 +72,50 @@ class Beat:
         except BrokenPipeError:
             os._exit(ORPHANED)
 
-    def maybe(self, now: float, tasks: Tasks) -> None:
+    def maybe(self, now: float, task: Task) -> None:
         if now >= self._next:
             self._next = now + BEAT_S
-            self.tell(acked=tasks.acked, failed=tasks.failed, pending=tasks.pending)
+            self.tell(acked=task.acked, failed=task.failed, pending=task.pending)
 
 
 def run_loop(
-    tasks: Tasks, max_pending: int, stopping: Callable[[], bool], beat: Callable[[float], None]
+    task: Task, max_pending: int, stopping: Callable[[], bool], beat: Callable[[float], None]
 ) -> None:
-    """Until told to stop: ticks, then tuples, then new ones from the spouts."""
-    nap = NAP_S[0]
+    """Until told to stop: ticks, then what came, then new tuples of a spout."""
+    wait = 0.0
     while not stopping():
+        task.hear(wait)
         now = time.monotonic()
         beat(now)
-        tasks.tick(now)
-        busy = tasks.work()
-        if not busy and tasks.pending < max_pending:
-            busy = tasks.ask_spouts()
-        if busy:
-            nap = NAP_S[0]
+        task.tick(now)
+        if task.work():
+            wait = 0.0
+        elif task.source:
+            asked = task.pending < max_pending and task.ask()
+            # It may have waited itself.
+            wait = 0.0 if asked else max(0.0, now + NAP_S - time.monotonic())
         else:
-            time.sleep(max(0.0, now + nap - time.monotonic()))  # a spout may have waited itself
-            nap = min(1.2 * nap, NAP_S[1])
+            wait = max(0.0, min(IDLE_S, task.next_tick - now if task.tick_s else IDLE_S))
 
 
 def run(job: dict[str, Any], hand: Hand) -> None:
     beat = Beat(job["beat"])
     try:
         topology = load_topology(job["topology"])
-        tasks = Tasks(topology, job["conf"], job["index"], job["workers"])
+        table = [Component(**row) for row in job["table"]]
+        name, index = job["component"], job["index"]
+        wires = Wires(Path(job["wires"]), job["task"], targets_of(topology, table, name))
+        task = Task(topology, table, name, index, job["conf"], wires)
+        if not task.source:
+            wires.listen()
         given = topology.config.get("topology.max.spout.pending")
         run_loop(
-            tasks,
+            task,
             int(given or MAX_PENDING),
             lambda: hand.stopping,
-            lambda now: beat.maybe(now, tasks),
+            lambda now: beat.maybe(now, task),
         )
-        tasks.stop()
-    except WattstormError as error:
-        beat.tell(error=f"{type(error).__name__}: {error}"[:2000])
-        raise
+        task.stop()
     except Exception as error:
         beat.tell(error=f"{type(error).__name__}: {error}"[:2000])
         raise
@@ -129,7 +139,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: setattr(hand, "stopping", True))
     threading.Thread(target=hand.watch, daemon=True, name="hand").start()
     os.set_blocking(job["beat"], False)
-    name = f"worker {job['index']}"
+    name = job["task"]
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format=f"{name}: %(levelname)s %(name)s: %(message)s"
     )

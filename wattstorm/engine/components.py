@@ -1,0 +1,102 @@
+"""The table of a topology's components: what its class says, and nobody else.
+
+The local engine, `wattstorm deploy` and `wattstorm status` learn from here which components
+there are and how many tasks each has. A component's `par` is that number, but for two kinds
+that the wiring itself tells:
+
+- a source (it has no inputs) and a holder of partitions (it takes a stream by the field
+  `partition`) share the partitions out among their tasks: more tasks than partitions would
+  have nothing to do;
+- how many holders there are is the machine's business, so settings say it: `engine.workers`
+  here, `storm.aggregates` on a cluster, which has `storm.spouts` for the sources too.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from wattstorm.errors import EngineError
+
+SHARED = ["partition"]
+"""The fields by which a holder of partitions takes its stream."""
+
+
+@dataclass(frozen=True)
+class Component:
+    """A spout or bolt of a topology; `after`: those whose streams it takes."""
+
+    name: str
+    tasks: int
+    after: tuple[str, ...] = ()
+    shares: bool = False
+    """Its tasks share the partitions out: a source, or a holder of partitions."""
+
+    @property
+    def source(self) -> bool:
+        return not self.after
+
+    @property
+    def task_names(self) -> list[str]:
+        return [task_name(self.name, index) for index in range(self.tasks)]
+
+
+def task_name(component: str, index: int) -> str:
+    """What a task is called in heartbeats and messages."""
+    return f"{component}-{index}"
+
+
+def load_topology(name: str) -> Any:
+    """The topology class called "module:Class", or EngineError."""
+    module, _, attribute = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise
+        raise EngineError(
+            f"topology {name}: there is no module {error.name}",
+            "set engine.topology to module:Class, and start where that module can be imported",
+        ) from error
+    except AttributeError as error:
+        raise EngineError(f"topology {name}: {error}", "set engine.topology") from error
+    if not getattr(found, "specs", None):
+        raise EngineError(f"{name} is no streamparse topology", "set engine.topology")
+    return found
+
+
+def components(
+    specs: Iterable[Any],
+    partitions: int,
+    *,
+    holders: int | None = None,
+    sources: int | None = None,
+) -> list[Component]:
+    """The components of a topology's specs, each with its tasks over so many partitions.
+
+    holders, sources: tasks of a component that holds partitions, and of a source; None: as
+    its `par` says.
+    """
+    found = []
+    for spec in specs:
+        inputs = spec.inputs or {}
+        holds = any(grouping.fields == SHARED for grouping in inputs.values())
+        wanted = (holders if holds else None if inputs else sources) or spec.par
+        shares = holds or not inputs
+        after = tuple(dict.fromkeys(source.componentId for source in inputs))
+        tasks = min(wanted, max(1, partitions)) if shares else wanted
+        found.append(Component(spec.name, tasks, after, shares))
+    return found
+
+
+def stages(table: Iterable[Component]) -> list[list[Component]]:
+    """The components from the sources on: each after all that it takes from."""
+    left, done, found = list(table), set[str](), list[list[Component]]()
+    while left:
+        stage = [c for c in left if done.issuperset(c.after)] or left  # a circle stops together
+        found.append(stage)
+        done |= {c.name for c in stage}
+        left = [c for c in left if c not in stage]
+    return found
