@@ -136,6 +136,8 @@ def legs_ms(directory: Path, done: Live) -> npt.NDArray[np.float64]:
     emits, commits = dict(stamped(directory, "emit")), dict(stamped(directory, "commit"))
     rows = []
     for key, (begun, appended, seen) in done.times.items():
+        if key not in commits:
+            continue  # the fence was seen, and the load over, before its task stamped it
         asked, emitted = emits[key]
         free, received, fetched, applied, committed = commits[key]
         waited = max(0.0, min(free, received) - emitted)
