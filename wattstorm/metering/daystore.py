@@ -11,65 +11,22 @@ a day that was closed meanwhile. Memory is claimed row by row as slots arrive.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from wattstorm.errors import RegisterError
 from wattstorm.metering import kernels
 from wattstorm.metering.aggregates import SlotSums
 from wattstorm.metering.block import BASE_RANK, Columns
-from wattstorm.metering.checks import COUNTERS
+from wattstorm.metering.checks import COUNTERS, NO_CLASS
+from wattstorm.metering.journal import BlockApplied, DaysClosed, Journal, Rejoined, Window
+
+__all__ = ["DayStore", "Window"]
 
 Array = npt.NDArray[Any]
 _MIN_TABLE: Final = 1 << 10
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Which slots count, for one block: [low, future), of them <= closed are lost.
-
-    low may lie after the ring's first slot: local days begin within days of UTC.
-
-    late_before: accepted readings in slots below it are late, and raise the revision.
-    """
-
-    low: int
-    future: int
-    closed: int
-    late_before: int
-
-
-@dataclass(slots=True)
-class _Applied:
-    """What one block did, enough to take it back."""
-
-    columns: Columns
-    window: Window
-    outcome: npt.NDArray[np.uint8]
-    old_cell: npt.NDArray[np.uint16]
-    old_wh: npt.NDArray[np.int32]
-    old_rank: npt.NDArray[np.int32]
-
-
-@dataclass(slots=True)
-class _Closed:
-    """The ring before it moved on: its first slot (-1: it had none), the join tables, and
-    the rows whose places were given away. Tables are replaced, never written to."""
-
-    low: int
-    entries: Array
-    table_of_row: Array
-    rows: npt.NDArray[np.intp]
-    saved: dict[str, Array]
-
-
-@dataclass(slots=True)
-class _Journal:
-    entries: list[_Applied | _Closed] = field(default_factory=list)
-    parting: dict[int, SlotSums] = field(default_factory=dict)
-    """Last sums of slots that changed and were then closed."""
 
 
 class DayStore:
@@ -96,8 +53,8 @@ class DayStore:
         """Rows that changed, for good, since whoever saves them set this to 0."""
         self.entries = np.zeros((1, size), np.uint32)
         self.table_of_row = np.zeros(self.rows, np.uint8)
-        self._empty_table(_MIN_TABLE)
-        self._journal = _Journal()
+        self.empty_table(_MIN_TABLE)
+        self._journal = Journal()
 
     # --- the window -----------------------------------------------------------
 
@@ -118,7 +75,7 @@ class DayStore:
             self._journal.parting[self._slot_in(row)] = self._sums(row)
         saved = {name: getattr(self, name)[gone] for name in _ROW_ARRAYS}
         self._journal.entries.append(
-            _Closed(self.low, self.entries, self.table_of_row, gone, saved)
+            DaysClosed(self.low, self.entries, self.table_of_row, gone, saved)
         )
         self.changed[gone] = 0
         for name in _ROW_ARRAYS:
@@ -130,6 +87,40 @@ class DayStore:
         `checks.join_entries`; table_of_row: uint8[rows]. Neither is written to afterwards:
         an undo takes the old ones back."""
         self.entries, self.table_of_row = entries, table_of_row
+
+    def rejoin(self, entries: Array, table_of_row: Array, opens: int) -> None:
+        """As `join`, because the register or the rules changed: what is held of slots from `opens`
+        on moves with its meters to their new classes, and the revisions of those slots grow by 1.
+
+        Sums before `opens` may have left the partition, and stay as they are.
+        """
+        slots = np.arange(max(opens, self.low), self.low + self.rows)
+        slots = slots[self.sum_n[slots % self.rows].any(axis=1)]
+        rows = slots % self.rows
+        saved = {name: getattr(self, name)[rows] for name in _SUMS}
+        self._journal.entries.append(Rejoined(self.entries, self.table_of_row, rows, saved))
+        pairs = np.stack([self.table_of_row[rows], table_of_row[rows]], axis=1)
+        for old, new in np.unique(pairs, axis=0):
+            at = np.flatnonzero((pairs == (old, new)).all(axis=1))
+            before, after = self.entries[old] & NO_CLASS, entries[new] & NO_CLASS
+            meters = np.flatnonzero((before != after) & (before != NO_CLASS))
+            if (gone := meters[after[meters] == NO_CLASS]).size:
+                raise _not_an_extension(int(gone[0]) + self.first_meter)
+            self.kernel.move_sums(
+                meters,
+                before[meters].astype(np.int64),
+                after[meters].astype(np.int64),
+                rows[at],
+                slots[at],
+                self.cells,
+                self.keys,
+                self.beside_wh,
+                self.sum_wh,
+                self.sum_n,
+                self.revisions,
+                self.changed,
+            )
+        self.join(entries, table_of_row)
 
     # --- readings -------------------------------------------------------------
 
@@ -147,7 +138,7 @@ class DayStore:
         """Apply n readings. Returns (outcome uint8[n], counters int64[days + 1, COUNTERS])."""
         n = len(columns.meter)
         self._make_room(columns)
-        applied = _Applied(
+        applied = BlockApplied(
             columns,
             window,
             np.empty(n, np.uint8),
@@ -191,15 +182,18 @@ class DayStore:
 
     def keep(self) -> None:
         """What was applied is committed: it can no longer be undone."""
-        self._journal = _Journal()
+        self._journal = Journal()
         self.unsaved |= self.changed
         self.changed[:] = 0
 
     def undo(self) -> None:
         """Back to the last `keep`, exactly."""
         for entry in reversed(self._journal.entries):
-            if isinstance(entry, _Closed):
+            if isinstance(entry, DaysClosed):
                 self._reopen(entry)
+                continue
+            if isinstance(entry, Rejoined):
+                self._join_again(entry)
                 continue
             self.kernel.undo_readings(
                 entry.columns.meter,
@@ -230,6 +224,16 @@ class DayStore:
         rows = np.flatnonzero(self.changed)
         return self._journal.parting | {self._slot_in(row): self._sums(row) for row in rows}
 
+    def summed(self) -> list[int]:
+        """Slots of the ring that have sums, or had some that were corrected away."""
+        rows = np.flatnonzero(self.sum_n.any(axis=1) | (self.revisions != 0))
+        return [self._slot_in(row) for row in rows]
+
+    @property
+    def parting(self) -> dict[int, SlotSums]:
+        """Last sums of slots that changed since `keep` and were then closed."""
+        return self._journal.parting
+
     def _slot_in(self, row: np.intp) -> int:
         return int(self.low + (row - self.row_of(self.low)) % self.rows)
 
@@ -248,7 +252,7 @@ class DayStore:
 
     # --- inside ---------------------------------------------------------------
 
-    def _reopen(self, closed: _Closed) -> None:
+    def _reopen(self, closed: DaysClosed) -> None:
         # A day that was opened in the place of this one goes first: nothing of it was kept.
         # The readings that are undone after it were joined with its tables, and so is what follows.
         self.low = closed.low
@@ -256,7 +260,12 @@ class DayStore:
         for name, values in closed.saved.items():
             getattr(self, name)[closed.rows] = values
 
-    def _empty_table(self, capacity: int) -> None:
+    def _join_again(self, before: Rejoined) -> None:
+        self.join(before.entries, before.table_of_row)
+        for name, values in before.saved.items():
+            getattr(self, name)[before.rows] = values
+
+    def empty_table(self, capacity: int) -> None:
         self.keys = np.full(capacity, kernels.EMPTY, np.int64)
         self.beside_wh = np.zeros(capacity, np.int32)
         self.beside_rank = np.zeros(capacity, np.int32)
@@ -278,59 +287,27 @@ class DayStore:
         if coming + int(self.used[0]) <= len(self.keys) * 0.6:
             return
         # Entries of closed days are dropped, unless an undo could still need them.
-        lows = [e.low for e in self._journal.entries if isinstance(e, _Closed) and e.low >= 0]
+        lows = [e.low for e in self._journal.entries if isinstance(e, DaysClosed) and e.low >= 0]
         oldest = min([*lows, self.low])
         old = (self.keys, self.beside_wh, self.beside_rank)
         staying = int(np.count_nonzero(self.keys >= oldest * self.size))
-        self._empty_table(_capacity(coming + staying))
+        self.empty_table(capacity_for(coming + staying))
         self.used[0] = self.kernel.rehash(
             *old, oldest * self.size, self.keys, self.beside_wh, self.beside_rank
         )
 
-    # --- snapshots ------------------------------------------------------------
 
-    def arrays(self) -> dict[str, Array]:
-        """What a snapshot holds: one array a used row, the sums, the table beside."""
-        used = self.sum_n.any(axis=1) | (self.revisions != 0)
-        state = {f"cells.{row}": self.cells[row] for row in np.flatnonzero(used)}
-        beside = self.keys >= 0
-        return state | {
-            "sum_wh": self.sum_wh,
-            "sum_n": self.sum_n,
-            "revisions": self.revisions,
-            "beside.stride": np.array([self.size], np.int64),
-            "beside.keys": self.keys[beside],
-            "beside.wh": self.beside_wh[beside],
-            "beside.rank": self.beside_rank[beside],
-        }
-
-    def load(self, low: int, state: dict[str, Array]) -> None:
-        """Take over the arrays of a snapshot; the register may have grown since."""
-        self.low = low
-        for name, array in state.items():
-            if name.startswith("cells."):
-                self.cells[int(name[6:]), : array.size] = array
-        classes = state["sum_wh"].shape[1]
-        self.sum_wh[:, :classes] = state["sum_wh"]
-        self.sum_n[:, :classes] = state["sum_n"]
-        self.revisions[:] = state["revisions"]
-        slots, meters = np.divmod(state["beside.keys"], state["beside.stride"])
-        keys = slots * self.size + meters
-        self._empty_table(_capacity(len(keys)))
-        self.used[0] = self.kernel.rehash(
-            keys,
-            state["beside.wh"],
-            state["beside.rank"],
-            0,
-            self.keys,
-            self.beside_wh,
-            self.beside_rank,
-        )
+def _not_an_extension(meter: int) -> RegisterError:
+    return RegisterError(
+        f"the meter of dense index {meter} is not known any more on a day of which it has readings",
+        "a register version must extend the one before it: bring that one back",
+    )
 
 
-def _capacity(entries: int) -> int:
+def capacity_for(entries: int) -> int:
     """Power of two that leaves the table at most 40 % full."""
     return max(_MIN_TABLE, 1 << int(np.ceil(np.log2((entries + 1) / 0.4))))
 
 
-_ROW_ARRAYS: Final = ("cells", "sum_wh", "sum_n", "revisions")
+_SUMS: Final = ("sum_wh", "sum_n", "revisions")
+_ROW_ARRAYS: Final = ("cells", *_SUMS)

@@ -306,3 +306,44 @@ def rehash(keys, beside_wh, beside_rank, low_key, new_keys, new_wh, new_rank):  
             new_keys[at], new_wh[at], new_rank[at] = keys[i], beside_wh[i], beside_rank[i]
             kept += 1
     return kept
+
+
+@njit(cache=True, nogil=True)
+def move_sums(  # type: ignore[no-untyped-def]
+    meters,
+    before,
+    after,
+    rows,
+    slots,
+    cells,
+    keys,
+    beside_wh,
+    sum_wh,
+    sum_n,
+    revisions,
+    changed,
+):
+    """Move what meters hold from one class to another, in some rows of the day store.
+
+    meters, before, after: int64[k], positions in the partition, their classes until now and
+    from now on; rows, slots: int64[r]; the others as in `apply_readings`. A row of which
+    anything moves gets one revision more.
+    """
+    size = cells.shape[1]
+    for j in range(len(rows)):
+        row, moved = rows[j], False
+        for i in range(len(meters)):
+            cell = cells[row, meters[i]]
+            if cell == 0:
+                continue
+            wh = np.int64(cell) - 1
+            if cell == BESIDE:
+                wh = np.int64(beside_wh[_find(keys, slots[j] * size + meters[i])])
+            sum_wh[row, before[i]] -= wh
+            sum_n[row, before[i]] -= 1
+            sum_wh[row, after[i]] += wh
+            sum_n[row, after[i]] += 1
+            moved = True
+        if moved:
+            revisions[row] += 1
+            changed[row] = 1

@@ -215,3 +215,33 @@ def rehash(
         at = _find(new_keys, int(keys[i]))
         new_keys[at], new_wh[at], new_rank[at] = keys[i], beside_wh[i], beside_rank[i]
     return len(kept)
+
+
+def move_sums(
+    meters: Array,
+    before: Array,
+    after: Array,
+    rows: Array,
+    slots: Array,
+    cells: Array,
+    keys: Array,
+    beside_wh: Array,
+    sum_wh: Array,
+    sum_n: Array,
+    revisions: Array,
+    changed: Array,
+) -> None:
+    """See `kernels.move_sums`."""
+    size = cells.shape[1]
+    for row, slot in zip(rows.tolist(), slots.tolist(), strict=True):
+        held = cells[row, meters].astype(np.int64)
+        at = np.flatnonzero(held)
+        wh = held[at] - 1
+        for i in np.flatnonzero(held[at] == BESIDE):
+            wh[i] = beside_wh[_find(keys, slot * size + int(meters[at[i]]))]
+        np.subtract.at(sum_wh[row], before[at], wh)
+        np.subtract.at(sum_n[row], before[at], 1)
+        np.add.at(sum_wh[row], after[at], wh)
+        np.add.at(sum_n[row], after[at], 1)
+        revisions[row] += int(at.size > 0)
+        changed[row] |= np.uint8(at.size > 0)

@@ -8,7 +8,6 @@ having stopped. No clock, no files, no Redis.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,13 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 from wattstorm.errors import SnapshotError
-from wattstorm.metering import block as blocks
-from wattstorm.metering.aggregates import SlotSums, classes_of
+from wattstorm.metering.aggregates import SlotSums
+from wattstorm.metering.applied import OUTSIDE, Applied, refused, refused_whole, rejected_of
 from wattstorm.metering.block import Block, Columns
-from wattstorm.metering.checks import COUNTERS, OUTCOMES, Outcome
+from wattstorm.metering.checks import OUTCOMES, Outcome
 from wattstorm.metering.daystore import DayStore, Window
+from wattstorm.metering.inforce import InForce
 from wattstorm.metering.joins import Joins
 from wattstorm.metering.rules import Rules
+from wattstorm.metering.storearrays import arrays_of, load
 from wattstorm.metering.watermark import STRAY_SHARE, Claim, Watermark, advanced
 
 if TYPE_CHECKING:
@@ -32,56 +33,35 @@ __all__ = ["OUTSIDE", "Applied", "Partition", "Rules"]
 
 Array = npt.NDArray[Any]
 SNAPSHOT_SCHEMA: Final = 2
-OUTSIDE: Final = -1
-"""Day number under which readings outside the open days are counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """What became of one block's readings.
-
-    tally: int64[OUTCOMES]; by_day: int64[COUNTERS] by UTC day of the slot (`OUTSIDE`
-    for slots outside the open days); rejected: the readings refused, as blocks
-    by reason, for the dead letters.
-    """
-
-    tally: npt.NDArray[np.int64]
-    by_day: dict[int, npt.NDArray[np.int64]]
-    rejected: list[tuple[Outcome, Block]]
 
 
 @dataclass(slots=True)
 class _Kept:
-    """What stood beside the day stores at the last `keep`."""
+    """What stood beside the day stores' contents at the last `keep`."""
 
     position: int
     marks: dict[int, Watermark]
     highest: int
+    since: dict[int, int]
+    joins: Joins
+    stores: dict[int, DayStore]
 
 
-class Partition:
-    """State of partition `number` of a register, under `rules`.
+class Partition(InForce):
+    """State of partition `number`, from before the first entry of its log on.
 
-    position: last log position reflected, 0 for none. floor: readings in slots up
+    register, rules: those in force; `apply_register` and `apply_rules` change them, at their
+    place in the log. position: last log position reflected, 0 for none. floor: readings in slots up
     to it are refused as STATE_LOST. highest: newest slot accepted, -1 before any.
     A channel has a watermark and a day store from its first accepted reading on.
     """
 
     def __init__(self, number: int, register: Register, rules: Rules, kernel: Any = None) -> None:
-        self.number, self.register, self.rules = number, register, rules
-        self._kernel = kernel
-        self.first = number * register.partition_size
-        self.size = min(register.partition_size, register.count - self.first)
+        super().__init__(number * register.partition_size, register, rules, kernel)
+        self.number = number
         self.position = 0
-        self.floor = -1
-        self.closed: Mapping[int, int] = {}
-        """By channel the first slot that was still taken when the partition was taken over. What
-        lies before it has left the partition's sums: STATE_LOST, even if more days are open now."""
         self.highest = -1
-        self._joins = Joins(register, rules, self.first, self.size)
-        self._marks: dict[int, Watermark] = {}
-        self._stores: dict[int, DayStore] = {}
-        self._kept = _Kept(0, {}, -1)
+        self._kept = self._as_it_is()
 
     # --- one entry of the log ---------------------------------------------------
 
@@ -92,12 +72,12 @@ class Partition:
         if not len(columns.meter):  # a day of curves without a value: a meter's right
             return Applied(np.zeros(OUTCOMES, np.int64), {}, [])
         if wrong := self._misplaced(block):
-            return _refused_whole(block, columns, wrong)
+            return refused_whole(block, columns, wrong)
         arrived = (arrived_ms // 1000 + self.rules.future_s) // self.rules.grid.seconds
         self._advance(block.channel, columns, arrived)
         if block.channel not in self._marks:  # nothing to accept so far: no window is open
             future = min(arrived, self.rules.calendar.known.stop)
-            return _refused(block, columns, self._joins.outcomes(columns, future, self.floor))
+            return refused(block, columns, self._joins.outcomes(columns, future, self.floor))
         store = self._stores[block.channel]
         outcome, days = store.apply(columns, self._window(block.channel, arrived))
         tally = days[:, :OUTCOMES].sum(axis=0)
@@ -109,7 +89,7 @@ class Partition:
         by_day = {first_day + i: row for i, row in enumerate(days[:-1]) if row.any()}
         if days[-1].any():
             by_day[OUTSIDE] = days[-1]
-        return Applied(tally, by_day, _rejected(block, columns, outcome, tally))
+        return Applied(tally, by_day, rejected_of(block, columns, outcome, tally))
 
     def refuse(self, position: int) -> None:
         """An entry of the log that is no block: it is passed over."""
@@ -127,14 +107,15 @@ class Partition:
         """What was applied is committed."""
         for store in self._stores.values():
             store.keep()
-        self._kept = _Kept(self.position, dict(self._marks), self.highest)
+        self._kept = self._as_it_is()
 
     def undo(self) -> None:
         """Back to the last `keep`, exactly."""
+        kept = self._kept
+        self._stores = dict(kept.stores)  # not those that had another shape meanwhile
         for store in self._stores.values():
             store.undo()
-        kept = self._kept
-        self._stores = {c: s for c, s in self._stores.items() if c in kept.marks}
+        self._joins, self._since = kept.joins, dict(kept.since)
         self.position, self._marks, self.highest = (
             kept.position,
             dict(kept.marks),
@@ -152,11 +133,6 @@ class Partition:
         """By channel the newest slot that more than stray readings reached."""
         return {channel: mark.mark for channel, mark in self._marks.items()}
 
-    def lows(self) -> dict[int, int]:
-        """By channel the first slot that is still taken, with what was applied so far: sums of
-        slots before it never change again. A channel without a window is not in it."""
-        return {channel: mark.days.low for channel, mark in self._marks.items()}
-
     def held(self, channel: int, slot: int, meter: int) -> tuple[int, int] | None:
         """(Wh, rank) held for a dense index in an open slot, or None."""
         store = self._stores.get(channel)
@@ -171,7 +147,7 @@ class Partition:
         arrays = {
             f"{channel}/{name}": array
             for channel, store in self._stores.items()
-            for name, array in store.arrays().items()
+            for name, array in arrays_of(store).items()
         }
         header = {
             "schema": SNAPSHOT_SCHEMA,
@@ -186,6 +162,9 @@ class Partition:
                 if m.claim
             },
             "low": {str(c): s.low for c, s in self._stores.items()},
+            "since": {str(c): slot for c, slot in self._since.items()},
+            "register": self.register.version,
+            "rules": self.rules.to_dict(),
             "shape": self._shape(),
         }
         return arrays, header
@@ -207,7 +186,10 @@ class Partition:
         arrays: dict[str, Array],
         header: dict[str, Any],
     ) -> Partition:
-        """The partition that `snapshot` described. Raises SnapshotError if it is another's."""
+        """The partition that `snapshot` described. Raises SnapshotError if it is another's.
+
+        register, rules: those that were in force, as the header says.
+        """
         state = cls(number, register, rules)
         shape = state._shape()
         found = header.get("schema"), header.get("partition"), header.get("shape")
@@ -230,8 +212,9 @@ class Partition:
             store = state._stores[int(channel)] = state._new_store()
             prefix = f"{channel}/"
             mine = {n[len(prefix) :]: a for n, a in arrays.items() if n.startswith(prefix)}
-            store.load(low, mine)
-            state._join(store)
+            load(store, low, mine)
+            store.join(*state._tables_of(store))
+        state._since = {int(c): slot for c, slot in header.get("since", {}).items()}
         state.keep()
         return state
 
@@ -245,17 +228,6 @@ class Partition:
         if block.partition != self.number:
             return Outcome.WRONG_PARTITION
         return Outcome.WRONG_GRID if block.slot_minutes != self.rules.grid.minutes else None
-
-    def _new_store(self) -> DayStore:
-        rules = self.rules
-        return DayStore(
-            self.first,
-            self.size,
-            rules.grid.per_day,
-            rules.ring_days,
-            classes_of(self.register),
-            self._kernel,
-        )
 
     def _advance(self, channel: int, columns: Columns, arrived: int) -> None:
         """Move the watermark on to what this block brings, and close the days that fall behind."""
@@ -277,7 +249,7 @@ class Partition:
         store, per_day = self._stores[channel], self.rules.grid.per_day
         if (low := moved.days.low // per_day * per_day) > store.low:
             store.open_from(low)
-            self._join(store)
+            store.join(*self._tables_of(store))
 
     def _moved(self, channel: int, mark: int, columns: Columns, future: int) -> Watermark | None:
         """The watermark after the accepted ones of these readings in slots (mark, future)."""
@@ -300,62 +272,18 @@ class Partition:
 
     def _window(self, channel: int, arrived: int) -> Window:
         mark, store = self._marks[channel], self._stores[channel]
+        low = max(mark.days.low, self._since.get(channel, -1))
         future = min(mark.days.stop, store.low + store.rows, arrived)
         late_before = mark.mark - self.rules.deadline_slots
         floor = max(self.floor, self.closed.get(channel, 0) - 1)
-        return Window(mark.days.low, future, floor, late_before)
+        return Window(low, future, floor, late_before)
 
-    def _join(self, store: DayStore) -> None:
-        """Set each row's join table: the register's entries valid on the slot's local date."""
-        slots = np.arange(store.low, store.low + store.rows, dtype=np.int32)
-        tables, number = self._joins.of_slots(slots)
-        table_of_row = np.empty(store.rows, np.uint8)
-        table_of_row[slots % store.rows] = number
-        store.join(tables, table_of_row)
-
-
-def _refused_whole(block: Block, columns: Columns, outcome: Outcome) -> Applied:
-    """All for one reason: the block is the dead letter, as it came."""
-    tally = np.zeros(OUTCOMES, np.int64)
-    tally[outcome] = len(columns.meter)
-    return Applied(tally, {OUTSIDE: _padded(tally)}, [(outcome, block)])
-
-
-def _refused(block: Block, columns: Columns, outcome: Array) -> Applied:
-    """Each for its own reason. outcome: uint8[n]."""
-    tally = np.bincount(outcome, minlength=OUTCOMES).astype(np.int64)
-    rejected = _rejected(block, columns, outcome, tally)
-    return Applied(tally, {OUTSIDE: _padded(tally)}, rejected)
-
-
-def _padded(tally: Array) -> npt.NDArray[np.int64]:
-    """int64[COUNTERS] of readings without an energy that counts."""
-    return np.concatenate([tally, np.zeros(COUNTERS - OUTCOMES, np.int64)])
-
-
-def _rejected(
-    block: Block, columns: Columns, outcome: Array, tally: Array
-) -> list[tuple[Outcome, Block]]:
-    """The refused readings of a block, as one block a reason."""
-    out = []
-    for code in np.flatnonzero(tally[Outcome.UNKNOWN_METER :]) + Outcome.UNKNOWN_METER:
-        part = columns.take(np.flatnonzero(outcome == code))
-        version, quality = np.divmod(part.rank, 4)
-        out.append(
-            (
-                Outcome(int(code)),
-                blocks.readings(
-                    block.partition,
-                    part.meter,
-                    part.slot,
-                    part.wh,
-                    version=version,
-                    quality=3 - quality,
-                    channel=block.channel,
-                    slot_minutes=block.slot_minutes,
-                    producer=block.producer,
-                    number=block.number,
-                ),
-            )
+    def _as_it_is(self) -> _Kept:
+        return _Kept(
+            self.position,
+            dict(self._marks),
+            self.highest,
+            dict(self._since),
+            self._joins,
+            dict(self._stores),
         )
-    return out

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from wattstorm.errors import DataError
 from wattstorm.metering.slots import LocalCalendar, SlotGrid
 
 if TYPE_CHECKING:
@@ -13,6 +15,12 @@ if TYPE_CHECKING:
 
 AHEAD_DAYS: Final = 1
 """Local days after the watermark's whose readings are taken without more ado."""
+
+_TYPES: Final[dict[str, Callable[[Any], Any]]] = {
+    "int": int,
+    "float": float,
+    "tuple[str, ...]": lambda names: tuple(map(str, names)),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +38,13 @@ class OpenDays:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the settings say about readings.
+    """What the settings say about readings, and about the curves that they make.
 
     open_days: local days kept open, the watermark's included; future_s: tolerance for
     meters' clocks; power_margin: factor on contracted power; deadline_slots: a
-    reading later than this behind the watermark raises its slot's revision.
+    reading later than this behind the watermark raises its slot's revision, and a slot
+    this far behind is final; scopes: the curves, see `aggregates.Scopes`; final_coverage:
+    share of the meters with which a slot is final before.
     """
 
     grid: SlotGrid
@@ -43,6 +53,8 @@ class Rules:
     future_s: int = 900
     power_margin: float = 1.2
     deadline_slots: int = 48
+    scopes: tuple[str, ...] = ("nation", "tariff", "region")
+    final_coverage: float = 0.99
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Rules:
@@ -55,7 +67,34 @@ class Rules:
             int(stream.future_minutes * 60),
             stream.power_margin,
             round(stream.deadline_hours * 3600 / grid.seconds),
+            tuple(stream.scopes),
+            stream.final_coverage,
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as an entry of the log and a snapshot hold them."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self)[2:]}
+        zone = {"slot_minutes": self.grid.minutes, "time_zone": self.calendar.time_zone}
+        return {**zone, **plain, "scopes": list(self.scopes)}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Rules:
+        """Inverse of `to_dict`; DataError for anything else. A rule that is not named has its
+        default: whoever wrote it knew none."""
+        try:
+            grid = SlotGrid(plain["slot_minutes"])
+            calendar = LocalCalendar(grid, plain["time_zone"])
+            known = {f.name: f.type for f in fields(cls)[2:]}
+            of = {
+                name: _TYPES[str(kind)](plain[name])
+                for name, kind in known.items()
+                if name in plain
+            }
+            return cls(grid, calendar, **of)
+        except (LookupError, TypeError, ValueError) as error:
+            raise DataError(
+                f"rules that say {plain!r}: {error!r}", "no engine wrote them"
+            ) from error
 
     @property
     def ring_days(self) -> int:

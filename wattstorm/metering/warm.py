@@ -27,6 +27,7 @@ def warm_up() -> None:
         # Decoded, as out of the log: such arrays cannot be written to, which is another type.
         columns = blocks.decode(blocks.encode(block)).columns
         store.apply(columns, Window(store.low, store.low + store.rows, -1, 0))
+        store.rejoin(store.entries ^ 1, store.table_of_row, store.low)
         store.undo()
 
 

@@ -1,22 +1,24 @@
 """A register's directory: one folder of arrays a version, and the card that names it.
 
     DIRECTORY/card.json          which version counts, and what it must look like
-    DIRECTORY/version-000002/    ids.npy, index.npy, entries.npy, ...
+    DIRECTORY/version-000002/    ids.npy, index.npy, entries.npy, ... and its own card.json
     DIRECTORY/lock               held by the one process that builds
 
 A version is written beside the old one, made durable, and counts from the moment
 its card is renamed over the old card: a crash before leaves the old register, a
-crash after the new one. Arrays that did not change are hard links. Processes that
-mapped the old version keep it: its files go when the last of them lets go.
+crash after the new one. Arrays that did not change are hard links. Old versions stay:
+a stream that is replayed needs the one that was in force, see `prune`.
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +36,8 @@ SCHEMA: Final = 1
 CARD: Final = "card.json"
 SMALL_BYTES: Final = 4_000_000
 """Files up to this size are checksummed at every opening, larger ones by `verify`."""
+KEPT_S: Final = 7 * 86_400
+"""How long a version stays at least after the next one was built."""
 _REBUILD = "build the register again from its source files, in an empty directory"
 _BY_METER: Final = ("ids", "entries", "first_days", "last_days")
 
@@ -73,28 +77,41 @@ def exists(directory: Path) -> bool:
     return False
 
 
-def load(directory: Path) -> tuple[Card, Arrays]:
-    """The card and the arrays, mapped read-only; RegisterError for anything damaged."""
+def load(directory: Path, version: int | None = None) -> tuple[Card, Arrays]:
+    """The card and the arrays of a version (None: the newest), mapped read-only; RegisterError
+    for anything damaged, or not here."""
     card = read_card(directory)
-    while True:
-        try:
-            return card, _arrays(directory / card["data"], card)
-        except FileNotFoundError as error:
-            # A build may have replaced the version after the card was read.
-            newer = read_card(directory)
-            if newer["version"] == card["version"]:
-                raise RegisterError(f"{error.filename} is missing", _REBUILD) from error
-            card = newer
+    if version not in (None, card["version"]):
+        card = _card_of(directory, version or 0, card["version"])
+    try:
+        return card, _arrays(directory / card["data"], card)
+    except FileNotFoundError as error:
+        raise RegisterError(f"{error.filename} is missing", _REBUILD) from error
+
+
+def _card_of(directory: Path, version: int, newest: int) -> Card:
+    path = directory / folder_of(version) / CARD
+    if not path.exists():
+        raise RegisterError(
+            f"{directory} has no register version {version}; its newest is {newest}",
+            "copy the register's directory from where that version was built",
+        )
+    return _card(path)
+
+
+def folder_of(version: int) -> str:
+    return f"version-{version:06d}"
 
 
 def read_card(directory: Path) -> Card:
-    path = directory / CARD
+    if not (directory / CARD).exists():
+        raise RegisterError(f"{directory} holds no register", "make one: wattstorm register build")
+    return _card(directory / CARD)
+
+
+def _card(path: Path) -> Card:
     try:
         card = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise RegisterError(
-            f"{directory} holds no register", "make one: wattstorm register build"
-        ) from None
     except (OSError, ValueError) as error:
         raise RegisterError(f"{path} cannot be read: {error}", _REBUILD) from error
     if not isinstance(card, dict) or card.get("kind") != "wattstorm register":
@@ -120,29 +137,23 @@ def write(directory: Path, card: Card, arrays: Arrays, known: tuple[Card, Arrays
 
     known: the version it extends; its files are shared where the array is the same object.
     """
-    name = f"version-{card['version']:06d}"
+    name = folder_of(card["version"])
     try:
+        if known and not (before := directory / known[0]["data"] / CARD).exists():
+            _put_card(before, known[0])  # of a register that kept no old versions yet
         beside = directory / f".building-{name}"
         beside.mkdir(mode=0o700)
         files = {
             field: _put(directory, beside / f"{field}.npy", getattr(arrays, field), field, known)
             for field in DTYPES
         }
-        _sync(beside)
-        beside.rename(directory / name)
-        _sync(directory)  # the card must not come back from a power cut without its arrays
         whole = {"kind": "wattstorm register", "schema": SCHEMA, **card}
         whole |= {"data": name, "files": files}
         whole["checksum"] = _card_checksum(whole)
-        text = json.dumps(whole, indent=1, ensure_ascii=False)
-        fresh = directory / f".{CARD}"
-        with open_private(fresh, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(directory / CARD)
-        _sync(directory)
-        sweep(directory, name)
+        _put_card(beside / CARD, whole)
+        beside.rename(directory / name)
+        _sync(directory)  # the card must not come back from a power cut without its arrays
+        _put_card(directory / CARD, whole)
     except OSError as error:
         raise _unwritable(directory, error) from error
 
@@ -176,6 +187,17 @@ def _put(
         file.flush()
         os.fsync(file.fileno())
     return {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+
+
+def _put_card(path: Path, card: Card) -> None:
+    """Under its name once it is on disk."""
+    fresh = path.with_name(f".{CARD}")
+    with open_private(fresh, "w", encoding="utf-8") as file:
+        file.write(json.dumps(card, indent=1, ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    _sync(path.parent)
 
 
 def _card_checksum(card: Card) -> str:
@@ -219,12 +241,33 @@ def _arrays(folder: Path, card: Card) -> Arrays:
     return Arrays(**arrays)
 
 
-def sweep(directory: Path, keep: str) -> None:
-    """Remove what interrupted builds and older versions left behind."""
-    for path in directory.iterdir():
-        ours = path.name.startswith((".building-version-", "version-"))
-        if ours and path.name != keep and path.is_dir():
+def sweep(directory: Path, newest: int) -> None:
+    """Remove what builds left behind that did not come to their end."""
+    for path in directory.glob(".building-version-*"):
+        shutil.rmtree(path, ignore_errors=True)
+    for version, path in _folders(directory):
+        if version > newest:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def prune(directory: Path, needed: int) -> list[int]:
+    """Remove the versions before `needed` that were replaced more than KEPT_S ago; which ones.
+
+    A store that comes back from a backup may need one that its newest state does not.
+    """
+    gone, now = [], time.time()
+    folders = _folders(directory)
+    for (version, path), (_, later) in itertools.pairwise(folders):
+        if version < needed and now - later.stat().st_mtime > KEPT_S:
+            shutil.rmtree(path, ignore_errors=True)
+            gone.append(version)
+    return gone
+
+
+def _folders(directory: Path) -> list[tuple[int, Path]]:
+    """Versions with a folder, ascending."""
+    found = [(path.name.removeprefix("version-"), path) for path in directory.glob("version-*")]
+    return sorted((int(number), path) for number, path in found if number.isdecimal())
 
 
 def _sha256(path: Path) -> str:

@@ -3,8 +3,8 @@
 Dense indices are given once, in the order in which ids first appear, and never
 reused or renumbered; so are the codes of tariffs and regions. A register is a
 directory of memory-mapped arrays: opening it reads a card, and all processes of
-a machine share one copy. An extension makes a new version of the directory;
-whoever has the old one open keeps it until it calls `Register.open` again.
+a machine share one copy. An extension makes a new version beside the old one, which
+stays as long as a stream may need it (`files.prune`).
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Register:
         with files.building(directory):
             known = files.load(directory) if files.exists(directory) else None
             old_card, old_arrays = known or (None, no_arrays())
-            files.sweep(directory, old_card["data"] if old_card else "")
+            files.sweep(directory, old_card["version"] if old_card else 0)
             _check_partition_size(partition_size, old_card)
             rows = read(
                 tuple(old_card["tariffs"]) if old_card else (),
@@ -100,10 +100,15 @@ class Register:
         return cls.open(directory)
 
     @classmethod
-    def open(cls, directory: Path) -> Register:
-        """Map the newest version of the directory's register."""
-        card, arrays = files.load(Path(directory))
+    def open(cls, directory: Path, version: int | None = None) -> Register:
+        """Map a version of the directory's register; None: the newest."""
+        card, arrays = files.load(Path(directory), version)
         return cls(Path(directory), card, arrays)
+
+    @property
+    def checksum(self) -> str:
+        """What stands for this version's contents: the same on every machine that has it."""
+        return str(self.card["checksum"])
 
     def lookup(self, external_ids: npt.NDArray[np.uint64]) -> npt.NDArray[np.int32]:
         """Dense indices int32[n] of external ids (any integers, [n]); -1 = unknown."""
