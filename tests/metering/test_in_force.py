@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.register.registers import GRID
 from wattstorm.errors import DataError, RegisterError
+from wattstorm.files.meters import build_register
 from wattstorm.metering import block as blocks
 from wattstorm.metering import kernels, kernels_numpy
 from wattstorm.metering.aggregates import Scopes
@@ -61,7 +62,7 @@ def grown(directory: Path, seed: int) -> Versions:
             HEAD + "".join(f"{900 + m},t{t},6000,{date_of_day_number(d)}\n" for m, d, t in rows)
         )
         size = None if version else SIZE
-        built = Register.build([source], directory / str(seed), partition_size=size)
+        built = build_register([source], directory / str(seed), partition_size=size)
         out.registers.append(built)
         out.plain.append({m: list(known) for m, known in entries.items()})
     return out
@@ -140,7 +141,8 @@ class Plainly:
 def a_log(seed: int, chain: Versions) -> list[Any]:
     """Entries: readings (meter, slot, Wh, version), register versions, rules; in order of time,
     give or take a day."""
-    rng, log, version = np.random.default_rng(seed), [], 0
+    rng, version = np.random.default_rng(seed), 0
+    log: list[Any] = []
     rules = RULES
     for half in range(DAYS * 4):
         for _ in range(int(rng.integers(1, 4))):
@@ -242,7 +244,7 @@ def built(directory: Path, *parts: str) -> list[Register]:
         source = directory / f"{i}.csv"
         source.write_text(HEAD + "".join(f"{who},{t},6000,{day}\n" for who, t, day in rows))
         size = None if i else 2
-        out.append(Register.build([source], directory / "register", partition_size=size))
+        out.append(build_register([source], directory / "register", partition_size=size))
     return out
 
 

@@ -18,8 +18,9 @@ from wattstorm.files.meters import build_register
 from wattstorm.metering.aggregates import class_of
 from wattstorm.metering.checks import MAX_CLASSES
 from wattstorm.register.arrays import MAX_CODES
-from wattstorm.register.files import building
+from wattstorm.register.files import building, prune
 from wattstorm.register.register import Register
+from wattstorm.register.versions import Version, Versions
 
 ARRAYS = (
     "ids",
@@ -152,7 +153,7 @@ print(left[0])
 """
 
 
-@pytest.mark.parametrize("steps", [1, 2, 5, 8, 9, 11, 12, 13, 14])
+@pytest.mark.parametrize("steps", [1, 2, 5, 8, 9, 11, 12, 13, 14, 15, 16, 17])
 def test_a_build_killed_at_any_step_leaves_the_old_or_the_new_register(
     sound: Path, tmp_path: Path, steps: int
 ) -> None:
@@ -174,10 +175,39 @@ def test_a_build_killed_at_any_step_leaves_the_old_or_the_new_register(
     if found.version == 2:
         assert everything(found, [0, 19_000]) == old
     else:
-        assert steps > 12
+        assert steps > 15
     after = build_register([extra], register)
     assert (after.version, after.count) == (3, 41)
-    assert sorted(p.name for p in register.iterdir()) == ["card.json", "lock", "version-000003"]
+    versions = [f"version-{n:06d}" for n in (1, 2, 3)]
+    assert sorted(p.name for p in register.iterdir()) == ["card.json", "lock", *versions]
+    assert everything(Register.open(register, 2), [0, 19_000]) == old
+
+
+def test_old_versions_stay_until_nobody_needs_them(tmp_path: Path) -> None:
+    """Each opens as it was built; what is pruned is neither needed nor of the last week."""
+    directory = tmp_path / "register"
+    built_ = [built(tmp_path, [row(n)]) for n in (1, 2, 3, 4)]
+    assert [Register.open(directory, n).count for n in (1, 2, 3, 4)] == [1, 2, 3, 4]
+    versions = Versions(directory)
+    assert versions.open(Version.of(built_[1])).count == 2
+    with pytest.raises(RegisterError, match="version 2 is not the one that the stream was given"):
+        versions.open(Version(2, "another"))
+    assert prune(directory, 4) == []
+    for n in (1, 2, 3, 4):
+        os.utime(directory / f"version-{n:06d}", (0, 0) if n < 4 else None)
+    assert prune(directory, 3) == [1, 2]
+    assert Register.open(directory, 3).count == 3
+    with pytest.raises(RegisterError, match="has no register version 2; its newest is 4"):
+        Register.open(directory, 2)
+
+
+def test_a_register_of_before_gets_cards_for_its_versions(tmp_path: Path) -> None:
+    """Its newest version had none of its own: the next build writes it."""
+    built(tmp_path, [row(1)])
+    (tmp_path / "register" / "version-000001" / "card.json").unlink()
+    assert Register.open(tmp_path / "register", 1).count == 1
+    built(tmp_path, [row(2)])
+    assert Register.open(tmp_path / "register", 1).count == 1
 
 
 def test_a_lost_card_is_no_reason_to_number_again(sound: Path, tmp_path: Path) -> None:
