@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -192,10 +193,10 @@ def test_old_versions_stay_until_nobody_needs_them(tmp_path: Path) -> None:
     assert versions.open(Version.of(built_[1])).count == 2
     with pytest.raises(RegisterError, match="version 2 is not the one that the stream was given"):
         versions.open(Version(2, "another"))
-    assert prune(directory, 4) == []
+    assert prune(directory, 4, time.time()) == []
     for n in (1, 2, 3, 4):
         os.utime(directory / f"version-{n:06d}", (0, 0) if n < 4 else None)
-    assert prune(directory, 3) == [1, 2]
+    assert prune(directory, 3, time.time()) == [1, 2]
     assert Register.open(directory, 3).count == 3
     with pytest.raises(RegisterError, match="has no register version 2; its newest is 4"):
         Register.open(directory, 2)

@@ -18,7 +18,6 @@ import itertools
 import json
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -250,15 +249,15 @@ def sweep(directory: Path, newest: int) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def prune(directory: Path, needed: int) -> list[int]:
+def prune(directory: Path, needed: int, now_s: float) -> list[int]:
     """Remove the versions before `needed` that were replaced more than KEPT_S ago; which ones.
 
-    A store that comes back from a backup may need one that its newest state does not.
+    now_s: seconds since the epoch. A store that comes back from a backup may need one that its newest state does not.
     """
-    gone, now = [], time.time()
+    gone = []
     folders = _folders(directory)
     for (version, path), (_, later) in itertools.pairwise(folders):
-        if version < needed and now - later.stat().st_mtime > KEPT_S:
+        if version < needed and now_s - later.stat().st_mtime > KEPT_S:
             shutil.rmtree(path, ignore_errors=True)
             gone.append(version)
     return gone
