@@ -252,7 +252,8 @@ def sweep(directory: Path, newest: int) -> None:
 def prune(directory: Path, needed: int, now_s: float) -> list[int]:
     """Remove the versions before `needed` that were replaced more than KEPT_S ago; which ones.
 
-    now_s: seconds since the epoch. A store that comes back from a backup may need one that its newest state does not.
+    now_s: seconds since the epoch. A store that comes back from a backup may need one that its
+    newest state does not.
     """
     gone = []
     folders = _folders(directory)
