@@ -35,11 +35,11 @@ from generator.feed.producers import Sending, send
 from generator.feed.publish import LIVE, NIGHTLY, Job
 from generator.town.register import write_register
 from generator.town.town import Town
-from wattstorm.cli.check_truth import compare
 from wattstorm.engine.supervisor import Engine
 from wattstorm.engine.watch import Watch
 from wattstorm.files.meters import build_register
 from wattstorm.readers.results import Results
+from wattstorm.readers.truth import compare
 from wattstorm.register.register import Register
 from wattstorm.settings import Settings
 from wattstorm.store.connection import Connection

@@ -15,7 +15,6 @@ import numpy as np
 import typer
 
 from wattstorm.cli import demo_real
-from wattstorm.cli.check_truth import Verdict, compare
 from wattstorm.cli.common import open_store, register_directory
 from wattstorm.cli.output import console, energy, table
 from wattstorm.cli.results import print_head
@@ -25,6 +24,7 @@ from wattstorm.engine.watch import Watch
 from wattstorm.files.meters import build_register
 from wattstorm.readers.accounts import balance_line
 from wattstorm.readers.results import Results
+from wattstorm.readers.truth import Verdict, compare
 from wattstorm.settings import Settings
 
 if TYPE_CHECKING:

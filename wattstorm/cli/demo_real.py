@@ -10,14 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from wattstorm.cli.common import open_store, register_directory
-from wattstorm.cli.ingest import send
 from wattstorm.cli.output import console, energy, table
+from wattstorm.cli.progress import Terminal
 from wattstorm.cli.results import print_head
 from wattstorm.cli.run import StoreKeeper
 from wattstorm.engine.supervisor import Engine
 from wattstorm.errors import StreamError
 from wattstorm.files.meters import build_register
 from wattstorm.files.readings import Wanted
+from wattstorm.ingest.from_files import send_files
 from wattstorm.readers.accounts import balance_line
 from wattstorm.readers.results import Results
 from wattstorm.register.register import Register
@@ -52,7 +53,10 @@ def run(data: Path, workers: int) -> bool:
     with open_store(settings) as store:
         out.print(f"store      {store.connection.info.product}, started for this demo")
         began = time.monotonic()
-        sent = send(settings, store, register, [READINGS], Wanted())
+        with Terminal() as terminal:
+            sent = send_files(
+                store.connection, settings, register, [READINGS], Wanted(), listener=terminal
+            )
         out.print(
             f"ingest     {sent.sent:,} readings in {sent.blocks:,} blocks, "
             f"{time.monotonic() - began:.1f} s"

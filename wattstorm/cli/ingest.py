@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import secrets
-import sys
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from wattstorm.cli.common import Store, open_register, open_store, say, settings_of
-from wattstorm.cli.loading import Loading
-from wattstorm.cli.sent import Sent
-from wattstorm.engine.watch import Watch
+from wattstorm.cli.common import open_register, open_store, say, settings_of
+from wattstorm.cli.progress import Terminal
 from wattstorm.errors import UsageError
-from wattstorm.files.readings import Wanted, read_files
+from wattstorm.files.readings import Wanted
+from wattstorm.ingest.from_files import send_files
 from wattstorm.metering.block import MAX_READINGS, Channel
-from wattstorm.metering.slots import SlotGrid, load_zone
-from wattstorm.register.register import Register
-from wattstorm.settings import Settings
-from wattstorm.store.deadletters import share_of
-from wattstorm.store.intake import Intake
-from wattstorm.store.log import Log
-from wattstorm.store.producer import Producer
-
-MOST_ROWS = 2_000_000
+from wattstorm.metering.slots import load_zone
 
 
 def ingest(
@@ -65,7 +51,17 @@ def ingest(
     _check(wanted)
     register = open_register(settings)
     with open_store(settings) as store:
-        sent = send(settings, store, register, files, wanted, _channel(channel), block)
+        with Terminal() as terminal:
+            sent = send_files(
+                store.connection,
+                settings,
+                register,
+                files,
+                wanted,
+                channel=_channel(channel),
+                block=block,
+                listener=terminal,
+            )
         if not wait and not sent.engine_runs():
             say(
                 f"sent {sent.sent:,} readings in {sent.blocks:,} blocks, "
@@ -73,7 +69,7 @@ def ingest(
                 "no engine runs: `wattstorm run --drain` does the rest"
             )
             return
-        account = sent.wait(forever=wait)
+        account = sent.wait(forever=wait, say=say)
     if account is None:
         say("the engine stopped meanwhile: `wattstorm run --drain` does the rest")
         return
@@ -82,102 +78,6 @@ def ingest(
         say(f"{missing:,} readings are in blocks that the stream refused whole: see wattstorm dead")
     if missing or not account.holds:
         raise typer.Exit(1)
-
-
-def send(
-    settings: Settings,
-    store: Store,
-    register: Register,
-    files: list[Path],
-    wanted: Wanted,
-    channel: Channel = Channel.IMPORT,
-    block: int = 50_000,
-) -> Sent:
-    """Read the files and put their readings into the log, under a producer of their own."""
-    prefix, name = settings.store.prefix, f"in-{secrets.token_hex(6)}"
-    Watch(store.connection, settings, register).meet()
-    batch = min(max(block * register.partitions, 10_000), MOST_ROWS)
-    rows, sorted_, batches = read_files(files, wanted, batch)
-    if sorted_:
-        say(f"{rows:,} rows are not in order of time and are sorted in memory")
-    with (
-        Producer(
-            Log(store.connection, prefix),
-            name,
-            range(register.partitions),
-            backlog_bytes=settings.log.backlog_mb << 20,
-            when_full=settings.log.when_full,
-            full_timeout_s=settings.log.full_timeout_s,
-            should_stop=_Patience(),
-        ) as producer,
-        _progress() as progress,
-    ):
-        loading = Loading(
-            register,
-            SlotGrid(settings.stream.slot_minutes),
-            producer,
-            Intake(
-                store.connection,
-                prefix,
-                keep=settings.dead_letters.keep,
-                bytes_=share_of(
-                    settings.dead_letters.keep_mb,
-                    register.partitions,
-                    store.connection.info.maxmemory,
-                ),
-            ),
-            files,
-            channel,
-            block,
-        )
-        task = progress.add_task("reading", total=rows)
-        for batch_rows in batches:
-            loading.load(batch_rows)
-            progress.update(task, completed=loading.received)
-    counts = producer.counts
-    used = [lane.partition for lane in producer.lanes if lane.last]
-    tails = Log(store.connection, prefix).tails(used)
-    return Sent(
-        store,
-        prefix,
-        name,
-        counts.sent_readings,
-        counts.sent_blocks,
-        counts.shed_readings,
-        loading.refused,
-        dict(zip(used, tails, strict=True)),
-    )
-
-
-class _Patience:
-    """Asked by a producer while it waits for room: never gives up, but says so once."""
-
-    def __init__(self, after_s: float = 5.0) -> None:
-        self.after_s, self._since, self._said = after_s, 0.0, False
-
-    def __call__(self) -> bool:
-        now = time.monotonic()
-        if now - getattr(self, "_asked", 0.0) > 1.0:
-            self._since = now
-        self._asked = now
-        if not self._said and now - self._since > self.after_s:
-            self._said = True
-            say("waiting for the store, or for room in the log: is `wattstorm run` running?")
-        return False
-
-
-def _progress() -> Progress:
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("rows"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )
 
 
 def _check(wanted: Wanted) -> None:

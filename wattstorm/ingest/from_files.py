@@ -1,0 +1,78 @@
+"""Files of readings as a source: what `wattstorm ingest` sends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from wattstorm.files.readings import RAW, Wanted, read_files
+from wattstorm.ingest.dock import Dock, Patience, batch_of
+from wattstorm.ingest.readings import Cell, Listener, Origins, Readings, Silence
+from wattstorm.ingest.sent import Sent
+from wattstorm.metering.block import Channel
+from wattstorm.register.register import Register
+from wattstorm.settings import Settings
+from wattstorm.store.connection import Connection
+
+_CELLS = {"id": Cell.METER, "at": Cell.TIME, "wh": Cell.ENERGY, "version": Cell.VERSION}
+
+
+def send_files(
+    connection: Connection,
+    settings: Settings,
+    register: Register,
+    files: Sequence[Path],
+    wanted: Wanted,
+    *,
+    channel: Channel = Channel.IMPORT,
+    block: int = 50_000,
+    listener: Listener | None = None,
+) -> Sent:
+    """Read the files and put their readings into the log."""
+    heard = listener or Silence()
+    total, sorted_, batches = read_files(files, wanted, batch_of(register, block))
+    if sorted_:
+        heard.say(f"{total:,} rows are not in order of time and are sorted in memory")
+    patience = Patience(heard.say)
+    with Dock(
+        connection, settings, register, channel=channel, block=block, should_stop=patience
+    ) as dock:
+        for frame in batches:
+            dock.load(readings_of(frame), origins_of(frame, files))
+            heard.progress(dock.received, total)
+    return dock.sent()
+
+
+def readings_of(frame: pl.DataFrame) -> Readings:
+    """A batch of `files.readings` as arrays; null is unreadable."""
+    unreadable = np.zeros(len(frame), np.uint8)
+    for name, cell in _CELLS.items():
+        unreadable |= frame[name].is_null().to_numpy().astype(np.uint8) * np.uint8(cell)
+    return Readings(
+        _filled(frame["id"], np.uint64),
+        _filled(frame["at"], np.int64),
+        _filled(frame["wh"], np.int64),
+        _filled(frame["version"], np.uint16),
+        unreadable,
+    )
+
+
+def origins_of(frame: pl.DataFrame, files: Sequence[Path]) -> Origins:
+    """Rows → "file:row", and the raw cells as JSON; no version where the file has none."""
+
+    def origins(rows: Sequence[int]) -> Iterator[tuple[str, str]]:
+        for row in frame[list(rows)].select("file", "row", *RAW).iter_rows(named=True):
+            cells = [row[name] for name in RAW if row[name] is not None or name != RAW[-1]]
+            yield f"{files[row['file']]}:{row['row']}", json.dumps(cells)
+
+    return origins
+
+
+def _filled(column: pl.Series, dtype: Any) -> npt.NDArray[Any]:
+    return column.fill_null(0).to_numpy().astype(dtype, copy=False)
