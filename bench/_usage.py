@@ -11,16 +11,21 @@ from types import TracebackType
 from typing import NamedTuple
 
 LOOK_S = 1.0
+WORKER, STORE, OTHER = "worker", "store", "other"
+"""Roles: a worker of the engine; Redis or Valkey; all else, such as what generates."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Usage(NamedTuple):
     """memory: proportional set sizes now, bytes; written: bytes given to disks; cpu_s: user and
-    system. Of written and cpu_s, those of children that have ended are in their parent's."""
+    system. Of written and cpu_s, those of children that have ended are in their parent's; of
+    cpu_s, `ended_s` is theirs. role: what the process is, by its command line."""
 
     memory: int
     written: int
     cpu_s: float
+    ended_s: float
+    role: str
 
 
 def usage(root: int | None = None) -> dict[int, Usage]:
@@ -28,18 +33,25 @@ def usage(root: int | None = None) -> dict[int, Usage]:
     return {pid: found for pid in _tree(root or os.getpid()) if (found := _of(pid))}
 
 
-def total(parts: Iterable[Usage]) -> Usage:
-    listed = list(parts)
+def total(parts: Iterable[Usage], role: str = "") -> Usage:
+    """Of all of them, or of those with this role."""
+    listed = [u for u in parts if role in ("", u.role)]
     return Usage(
-        sum(u.memory for u in listed), sum(u.written for u in listed), sum(u.cpu_s for u in listed)
+        sum(u.memory for u in listed),
+        sum(u.written for u in listed),
+        sum(u.cpu_s for u in listed),
+        sum(u.ended_s for u in listed),
+        role,
     )
 
 
 class Peak:
-    """Looks once a second at the memory of the whole tree; `bytes` is the most that it saw."""
+    """Looks once a second at the memory of the whole tree; `bytes` is the most that it saw,
+    `parts` who held it then."""
 
     def __init__(self) -> None:
         self.bytes = 0
+        self.parts: list[Usage] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -59,7 +71,9 @@ class Peak:
     def _watch(self) -> None:
         while not self._stop.is_set():
             begun = time.monotonic()
-            self.bytes = max(self.bytes, total(usage().values()).memory)
+            seen = list(usage().values())
+            if (held := total(seen).memory) > self.bytes:
+                self.bytes, self.parts = held, seen
             # A look at gigabytes takes time that the run would have had.
             self._stop.wait(max(LOOK_S, 50 * (time.monotonic() - begun)))
 
@@ -82,8 +96,16 @@ def _of(pid: int) -> Usage | None:
         said = Path(f"/proc/{pid}/smaps_rollup").read_text()
         io = Path(f"/proc/{pid}/io").read_text()
         stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        command = Path(f"/proc/{pid}/cmdline").read_text()
     except OSError:
         return None
     pss = next(int(x.split()[1]) * 1024 for x in said.splitlines() if x.startswith("Pss:"))
     written = next(int(x.split()[1]) for x in io.splitlines() if x.startswith("write_bytes:"))
-    return Usage(pss, written, sum(map(int, stat[11:15])) / _TICKS)
+    own, ended = (sum(map(int, stat[i : i + 2])) / _TICKS for i in (11, 13))
+    return Usage(pss, written, own + ended, ended, _role(command))
+
+
+def _role(command: str) -> str:
+    if "wattstorm.engine.worker" in command:
+        return WORKER
+    return STORE if "redis-server" in command or "valkey-server" in command else OTHER

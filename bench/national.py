@@ -11,16 +11,20 @@ curve and every count is compared with the generator's ledger.
 are not as the ledger foretells. `peak_gb`: most memory of all processes together.
 `written_gb`: written to disk in the worse of the two shapes, by the log's append-only file and
 for saved state; `_log_gb` and `_state_gb` say which. `_idle`: share of the cores that our
-processes left alone. With fewer meters lower `--backlog-mb` (512) with them, or nothing waits.
+processes left alone. `_cpu_s` and `_peak_gb` are also told by part: the generator, the engine's
+workers, the store. With fewer meters lower `--backlog-mb` (512) with them, or nothing waits, and
+leave the partitions as many, or each is read in fewer steps than a snapshot takes.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -28,7 +32,7 @@ from pathlib import Path
 
 from bench._arguments import parse
 from bench._report import report
-from bench._usage import Peak, total, usage
+from bench._usage import OTHER, STORE, WORKER, Peak, Usage, total, usage
 from generator.feed import ledger
 from generator.feed.faults import TYPICAL
 from generator.feed.producers import Sending, send
@@ -47,19 +51,29 @@ from wattstorm.store.server import EmbeddedServer
 
 DAY = date(2025, 1, 13)
 GB = 1e9
+PARTS = {"generator": OTHER, "engine": WORKER, "store": STORE}
 
 
 @dataclass
 class Day:
-    """How one shape of the day went. seconds, cpu_s; bytes; lost: see the module."""
+    """How one shape of the day went. seconds, cpu_s (by part); peak: bytes, by part; lost: see
+    the module."""
 
     sent: int
     seconds: float
-    cpu_s: float
-    peak: int
+    cpu_of: dict[str, float]
+    peak_of: dict[str, int]
     log_bytes: int
     state_bytes: int
     lost: int
+
+    @property
+    def cpu_s(self) -> float:
+        return sum(self.cpu_of.values())
+
+    @property
+    def peak(self) -> int:
+        return sum(self.peak_of.values())
 
     @property
     def idle(self) -> float:
@@ -120,10 +134,11 @@ def day(shape: str, directory: Path, register: Path, backlog_mb: int) -> Day:
         watch = Watch(connection, settings, Register.open(register))
         watch.introduce()
         sending = Sending(settings, settings.store.url, register)
-        before = total(usage().values())
+        before, store_before = total(usage().values()), total(usage(server).values())
         with Peak() as peak:
             sent, seconds = stream(job, sending, watch.drained)
-        after, log = total(usage().values()), total(usage(server).values()).written
+        after, store_after = total(usage().values()), total(usage(server).values())
+        log = store_after.written
         results, opened = Results(connection, settings), Register.open(register)
         truth = ledger.truth(town, opened, job.days, ledger.read(directory / "ledger"))
         verdict = compare(results, opened, truth)
@@ -133,12 +148,29 @@ def day(shape: str, directory: Path, register: Path, backlog_mb: int) -> Day:
         return Day(
             sent,
             seconds,
-            after.cpu_s - before.cpu_s,
-            peak.bytes,
+            cpu_of(before, after, store_after.cpu_s - store_before.cpu_s),
+            {part: total(peak.parts, role).memory for part, role in PARTS.items()},
             log,
             after.written - before.written - log,
             unaccounted + verdict.wrong,
         )
+
+
+def cpu_of(before: Usage, after: Usage, store_s: float) -> dict[str, float]:
+    """CPU seconds of each part. The workers have ended by then, so theirs are their parent's."""
+    engine_s = after.ended_s - before.ended_s
+    return {
+        "generator": after.cpu_s - before.cpu_s - engine_s - store_s,
+        "engine": engine_s,
+        "store": store_s,
+    }
+
+
+def build(meters: int, partitions: int, source: Path, register: Path) -> None:
+    """In a process of its own: the memory that it takes is not the day's."""
+    write_register(Town(seed=3), meters, source)
+    build_register([source], register, partition_size=-(-meters // partitions))
+    source.unlink()
 
 
 def main() -> None:
@@ -146,10 +178,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="wattstorm-bench-") as name:
         directory = Path(name)
         source, register = directory / "meters.parquet", directory / "register"
-        write_register(Town(seed=3), arguments.meters, source)
-        size = -(-arguments.meters // arguments.partitions)
-        build_register([source], register, partition_size=size)
-        source.unlink()
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as beside:
+            meters, partitions = arguments.meters, arguments.partitions
+            beside.submit(build, meters, partitions, source, register).result()
         shapes = [shape for shape in (NIGHTLY, LIVE) if arguments.only in ("", shape)]
         days = {
             shape: day(shape, directory / shape, register, arguments.backlog_mb) for shape in shapes
@@ -162,8 +193,10 @@ def main() -> None:
             ("to the last published result", it.seconds, "s"),
             ("rate", it.sent / it.seconds / 1e6, "M readings/s"),
             ("CPU", it.cpu_s, "s"),
+            *((f"of it the {part}", seconds, "s") for part, seconds in it.cpu_of.items()),
             ("idle", it.idle * 100, "% of the cores"),
             ("most memory, all processes", it.peak / GB, "GB"),
+            *((f"of it the {part}", held / GB, "GB") for part, held in it.peak_of.items()),
             ("written for the log", it.log_bytes / GB, "GB"),
             ("written to save state", it.state_bytes / GB, "GB"),
             ("lost, or not as foretold", it.lost, "readings and values"),
@@ -174,7 +207,11 @@ def main() -> None:
             f"{shape}_idle": it.idle,
             f"{shape}_log_gb": it.log_bytes / GB,
             f"{shape}_state_gb": it.state_bytes / GB,
+            f"{shape}_peak_gb": it.peak / GB,
         }
+        for part in PARTS:
+            figures[f"{shape}_{part}_cpu_s"] = it.cpu_of[part]
+            figures[f"{shape}_{part}_peak_gb"] = it.peak_of[part] / GB
     figures["lost"] = sum(it.lost for it in days.values())
     figures["peak_gb"] = max(it.peak for it in days.values()) / GB
     figures["written_gb"] = max(it.log_bytes + it.state_bytes for it in days.values()) / GB

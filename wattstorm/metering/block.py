@@ -379,14 +379,8 @@ def _narrow(values: npt.ArrayLike) -> npt.NDArray[np.uint16] | npt.NDArray[np.in
 
 
 def _flatten(block: Block, rank: npt.NDArray[np.int32]) -> Columns:
-    """Curves, slot by slot: the order in which the slot-major day store stays in cache."""
-    count, width = block.wh.shape
-    wh = block.wh.T.reshape(-1)
-    meter = np.tile(block.meter, width)
-    slot = np.repeat(np.arange(width, dtype=np.int32) + block.slot[0], count)
-    if rank.size > 1:
-        rank = np.tile(rank, width)
-    flat = Columns(meter, slot, wh, rank)
-    absent = ABSENT_U16 if wh.dtype == np.uint16 else ABSENT_I32
-    present = wh != absent
-    return flat if present.all() else flat.take(np.flatnonzero(present))
+    """Curves, slot by slot; a producer has no use for the compiler that this takes."""
+    from wattstorm.metering.flattening import flattened
+
+    absent = ABSENT_U16 if block.wh.dtype == np.uint16 else ABSENT_I32
+    return Columns(*flattened(block.wh, block.meter, int(block.slot[0]), rank, absent))

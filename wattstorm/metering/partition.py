@@ -81,7 +81,7 @@ class Partition(InForce):
         store = self._stores[block.channel]
         outcome, days = store.apply(columns, self._window(block.channel, arrived))
         tally = days[:, :OUTCOMES].sum(axis=0)
-        if tally[: Outcome.DOUBLE].any():
+        if tally[: Outcome.DOUBLE].any() and int(columns.slot.max()) > self.highest:
             accepted = outcome <= Outcome.CONFLICT_WON
             slots = columns.slot if columns.slot.size == 1 else columns.slot[accepted]
             self.highest = max(self.highest, int(slots.max()))
