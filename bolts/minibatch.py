@@ -80,17 +80,14 @@ class MinibatchBolt(Taking, CheckedEmits, Bolt):
         self.rules = Rules.from_settings(self.settings)
         self.connection = connected(self.settings, conf["wattstorm.store_url"])
         self.log_store = Log(self.connection, self.settings.store.prefix)
+        index, tasks = task_index(context)
         self.presence = Presence(
-            self.connection,
-            self.settings.store.prefix,
-            conf,
-            self.component_name,
-            task_index(context)[0],
+            self.connection, self.settings.store.prefix, conf, self.component_name, index
         )
         self.state_directory = directory / "state"
         self.saver = Saver(
             self.settings.snapshot,
-            self.register.partitions,
+            min(tasks, self.register.partitions),
             self.log_store,
             self.settings.log.backlog_mb,
         )

@@ -85,11 +85,15 @@ class Saver:
     between two saves of all partitions lies there. So whatever `snapshot.every_mb` says, half
     the backlog is enough for a snapshot; and where the log is half full all the same, they
     follow each other without a pause.
+
+    tasks: what is read between two saves is divided by how many there are, not by partitions: a
+    task whose readings all come from a few of its partitions, as when each in its turn sends its
+    day, would else save one of them again and again while it fills.
     """
 
-    def __init__(self, rules: Snapshot, partitions: int, log: Log, backlog_mb: int) -> None:
+    def __init__(self, rules: Snapshot, tasks: int, log: Log, backlog_mb: int) -> None:
         self.rules, self.log = rules, log
-        self.share = min(rules.every_mb, backlog_mb / 2) * 1_000_000 / max(1, partitions)
+        self.share = min(rules.every_mb, backlog_mb / 2) * 1_000_000 / tasks
         self.full = backlog.UNTRIMMED * backlog_mb * 1_000_000
         self.disk = Disk(log.connection)
         self.pressed = False
@@ -110,11 +114,11 @@ class Saver:
         if self._running is not None:
             return
         now = time.monotonic()
-        read, share = sum(own.unsaved_bytes for own in owned), self.share * len(owned)
-        hurry = self.pressed or read >= 2 * share
+        read = sum(own.unsaved_bytes for own in owned)
+        hurry = self.pressed or read >= 2 * self.share
         if now < self._rest_until and not hurry:
             return
-        due = hurry or read >= share
+        due = hurry or read >= self.share
         if not due and now - self._begun_at < self.rules.every_s:
             return
         ready = [own for own in owned if unsaved(own) and own.doubt is None]

@@ -201,6 +201,28 @@ def test_a_snapshot_whose_rows_are_gone_gives_way_to_the_older_one(town: Town, h
     assert nation(town) == dict.fromkeys(range(4), (100 * METERS, METERS))
 
 
+def test_a_partition_that_fills_while_others_rest_is_saved_when_it_is_whole(tmp_path: Path) -> None:
+    """Days that are sent one partition after the other: each row is written once. Counted by the
+    partitions that the task holds so far, the first ones would be saved after each block."""
+    with TestServer(tmp_path / "redis") as server:
+        options = {"snapshot__every_mb": 1, "snapshot__every_s": 3600.0}
+        town = a_town(tmp_path, server.url, 4 * METERS, METERS, **options)
+        bolt, quarter = started(AggregateBolt, town), METERS // 4
+        for p in range(3):
+            day = [np.full((quarter, 48), 100 + k, np.uint16) for k in range(4)]
+            meters = [np.arange(quarter) + p * METERS + k * quarter for k in range(4)]
+            curves = [blocks.curves(p, m, DAY0, wh) for m, wh in zip(meters, day, strict=True)]
+            append(town, p, [blocks.encode(each) for each in curves])
+            for position in range(1, 5):
+                assert bolt.give(p, position, position, 1) == "ack"
+                bolt.component.saver.collect(wait=True)
+        saved = {
+            p: [mark.position for mark in own.saved] for p, own in bolt.component.owned.items()
+        }
+        assert saved == {0: [4], 1: [], 2: []}
+        assert sum(path.stat().st_size for path in files(town, ".rows")) < 1.1 * METERS * 48 * 2
+
+
 def test_a_snapshot_of_the_schema_before_is_still_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

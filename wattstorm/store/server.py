@@ -291,9 +291,10 @@ def _options(directory: Path, path: Path) -> list[str]:
         "appendonly": "yes",
         "appendfsync": "everysec",
         "aof-load-truncated": "yes",
-        # What is in the log is written once, and again by each rewrite that meets it there.
-        "auto-aof-rewrite-percentage": "200",
-        "auto-aof-rewrite-min-size": "512mb",
+        # What is in the log is written once, and again by each rewrite that meets it there. The
+        # file may grow to five times what the store holds, and is loaded whole at a start.
+        "auto-aof-rewrite-percentage": "400",
+        "auto-aof-rewrite-min-size": "1gb",
         "save": "",
         # Full memory must be an error that the producer hears, never a silent eviction.
         "maxmemory-policy": "noeviction",
