@@ -130,7 +130,7 @@ def test_each_user_is_refused_outside_of_its_job(server: TestServer) -> None:
             ("EXPIRE", f"{P0}:producer:other", "0"),
             ("SET", "wattstorm:meta", "x"),
             ("HSET", "wattstorm:meta", "slot_minutes", "7"),
-            ("HSET", "wattstorm:engine", "a", "1"),
+            ("SET", "wattstorm:engine:LoadCurves", "{}"),
             ("XADD", f"{P0}:dead", "*", "b", "x"),
             ("XADD", f"{P0}:head", "*", "b", "x"),
         ],

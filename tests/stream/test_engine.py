@@ -35,7 +35,7 @@ from wattstorm.engine.watch import Watch
 from wattstorm.errors import EngineError, RegisterError, UsageError
 from wattstorm.store.producer import Producer
 from wattstorm.store.results import ResultStore
-from wattstorm.store.workers import heartbeats, write_beats
+from wattstorm.store.workers import heartbeats, write_beat
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -55,8 +55,10 @@ def feed(town: Town, stream: Any) -> None:
 
 
 def beats(town: Town) -> list[dict[str, Any]]:
+    """Of the tasks that run; the engine has one too."""
     with town.connect() as connection:
-        return [row for row in heartbeats(connection, "wattstorm") if row["state"] == "running"]
+        rows = heartbeats(connection, "wattstorm", "LoadCurves")
+    return [row for row in rows if row["alive"] and row["component"] != "engine"]
 
 
 def all_running(town: Town) -> bool:
@@ -172,7 +174,7 @@ def test_a_stop_signal_ends_everything_cleanly(
         os.kill(engine.pid, number)
         assert engine.wait(30) == 0
         assert not any(map(psutil.pid_exists, children))
-        assert not connection.redis.exists("wattstorm:engine")
+        assert not connection.redis.exists("wattstorm:engine:LoadCurves")
     assert len(list((town.directory / "state").rglob("*.snap"))) >= 4
 
 
@@ -225,9 +227,41 @@ def test_a_lease_of_another_machine_ends_by_itself_only(town: Town) -> None:
         near.take()
         with pytest.raises(EngineError, match="took this store over"):
             dead.renew()
-        connection.redis.delete("wattstorm:engine")  # as when the store went back
+        connection.redis.delete("wattstorm:engine:test")  # as when the store went back
         near.renew()
         near.release()
+
+
+def test_each_topology_on_a_store_has_its_own_lease_and_heartbeats(
+    town: Town, running: Callable[..., Any]
+) -> None:
+    """A second one starts beside the first, and ends without taking anything of it along."""
+    stop = threading.Event()
+    second = Engine(town.settings, town.url, topology="tests.stream.quiet:Quiet")
+    running(town)
+    wait_until(lambda: all_running(town), 30, "all tasks")
+    thread, errors = in_thread(lambda: second.run(should_stop=stop.is_set))
+
+    def workers(topology: str) -> list[str]:
+        with town.connect() as connection:
+            return [row["worker"] for row in heartbeats(connection, "wattstorm", topology)]
+
+    wait_until(lambda: workers("Quiet") == ["engine"], 30, "the second engine")
+    with town.connect() as connection:
+        for name in ("LoadCurves", "Quiet"):
+            with pytest.raises(EngineError, match=f"{name}, since"):
+                Lease(connection, "wattstorm", name).take()
+    stop.set()
+    thread.join(30)
+    assert not errors
+    assert workers("Quiet") == []
+    assert sorted(workers("LoadCurves")) == [
+        "aggregate-0",
+        "aggregate-1",
+        "engine",
+        "publish-0",
+        "readings-0",
+    ]
 
 
 def test_a_store_clock_set_back_does_not_prolong_a_lease_or_a_heartbeat(town: Town) -> None:
@@ -236,14 +270,15 @@ def test_a_store_clock_set_back_does_not_prolong_a_lease_or_a_heartbeat(town: To
         far, near = (Lease(connection, "wattstorm", "test") for _ in range(2))
         far._card |= {"machine": "elsewhere", "pid": 1}
         far.take()
-        connection.redis.pexpire("wattstorm:engine", 3_600_000)
+        connection.redis.pexpire("wattstorm:engine:test", 3_600_000)
         with pytest.raises(EngineError, match="pid 1"):
             near.take()
-        assert connection.redis.pttl("wattstorm:engine") <= LIFETIME_S * 1000
-        write_beats(connection, "wattstorm", {"0": {}, "1": {}}, 5.0)
-        ahead = json.loads(connection.redis.hget("wattstorm:workers", "1"))
+        assert connection.redis.pttl("wattstorm:engine:test") <= LIFETIME_S * 1000
+        for name in ("a-0", "a-1"):
+            write_beat(connection, "wattstorm", "test", name, {}, 5.0)
+        ahead = json.loads(connection.redis.hget("wattstorm:workers", "test/a-1"))
         ahead = {name: value + 3_600_000 for name, value in ahead.items()}
-        connection.redis.hset("wattstorm:workers", "1", json.dumps(ahead))
+        connection.redis.hset("wattstorm:workers", "test/a-1", json.dumps(ahead))
         assert [row["alive"] for row in heartbeats(connection, "wattstorm")] == [True, False]
 
 

@@ -140,22 +140,13 @@ def _print(found: dict[str, Any]) -> None:
     for alarm in found["alarms"]:
         out.print(f"ALARM      {alarm}", soft_wrap=True, markup=False)
     if found["workers"]:
-        every = (
-            "worker",
-            "pid",
-            "host",
-            "state",
-            "restarts",
-            "acked",
-            "failed",
-            "pending",
-            "alive",
-        )
-        # Storm's tasks and the local engine's workers do not say the same of themselves.
-        names = [name for name in every if any(name in worker for worker in found["workers"])]
-        rows = [[worker.get(name, "") for name in names] for worker in found["workers"]]
+        names = ("topology", "worker", "pid", "host", "state", "restarts", "alive")
+        rows = [
+            [*(worker.get(name, "") for name in names), _slowest(worker.get("instruments") or {})]
+            for worker in found["workers"]
+        ]
         out.print()
-        print(table([*(f">{n}" for n in names[:2]), *names[2:]], rows))
+        print(table([*names[:2], f">{names[2]}", *names[3:], "p99 ms"], rows))
     if found["partitions"]:
         shown = ("partition", "tail", "fence", "waiting_blocks", "waiting_bytes")
         rows = [[f"{lag[name]:,}" for name in shown] for lag in found["partitions"]]
@@ -163,6 +154,13 @@ def _print(found: dict[str, Any]) -> None:
         print(table([f">{name}" for name in shown], rows))
     if "storm" in found:
         _print_storm(found["storm"])
+
+
+def _slowest(instruments: dict[str, Any]) -> str:
+    """The two things that a task waits for longest, out of what it measured."""
+    took = {name: ms["p99"] for name, ms in instruments.get("ms", {}).items()}
+    longest = sorted(took, key=lambda name: -took[name])[:2]
+    return ", ".join(f"{name} {took[name]:,.1f}" for name in longest)
 
 
 def _print_storm(storm: dict[str, Any]) -> None:

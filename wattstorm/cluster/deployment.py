@@ -50,6 +50,11 @@ class Deployment:
     def name(self) -> str:
         return self.settings.storm.name
 
+    @property
+    def topology(self) -> str:
+        """What leases and heartbeats call it: its class, on either engine."""
+        return self.settings.engine.topology.rpartition(":")[2]
+
     @cached_property
     def tasks(self) -> dict[str, int]:
         """Component → tasks, of the topology's own table."""
@@ -87,13 +92,14 @@ class Deployment:
             self._check_cluster(nimbus)
 
     def _check_alone(self) -> None:
-        other = holder(self.connection, self.settings.store.prefix)
+        prefix = self.settings.store.prefix
+        other = holder(self.connection, prefix, self.topology)
         if other is not None:
             raise ClusterError(f"local engine {other} runs on this store", "stop it first")
-        for beat in heartbeats(self.connection, self.settings.store.prefix):
-            if beat["alive"] and beat.get("topology"):
+        for beat in heartbeats(self.connection, prefix, self.topology):
+            if beat["alive"] and beat.get("storm"):
                 raise ClusterError(
-                    f"topology {beat['topology']} runs on this store",
+                    f"topology {beat['storm']} runs on this store",
                     "end it first: wattstorm undeploy --env …",
                 )
 
@@ -128,7 +134,7 @@ class Deployment:
     def start(self, timeout_s: float = START_S) -> str:
         """Submit, and wait until every task runs and the first batches are committed; its id."""
         self.watch.introduce()
-        clear_beats(self.connection, self.settings.store.prefix)
+        clear_beats(self.connection, self.settings.store.prefix, self.topology)
         with self.nimbus() as nimbus:
             try:
                 self.submit(self.tasks)
@@ -204,8 +210,8 @@ class Deployment:
             time.sleep(LOOK_S)
 
     def _running(self, identity: str) -> set[str]:
-        beats = heartbeats(self.connection, self.settings.store.prefix)
-        return {str(b["worker"]) for b in beats if b["alive"] and b.get("topology") == identity}
+        beats = heartbeats(self.connection, self.settings.store.prefix, self.topology)
+        return {str(b["worker"]) for b in beats if b["alive"] and b.get("storm") == identity}
 
     def _fences(self) -> list[int]:
         return [store.fence().position for store in self.watch.stores]
@@ -260,8 +266,8 @@ class Deployment:
         nimbus.kill(self.name)
 
         def gone() -> bool:
-            beats = heartbeats(self.connection, self.settings.store.prefix)
-            alive = any(beat["alive"] and beat.get("topology") for beat in beats)
+            beats = heartbeats(self.connection, self.settings.store.prefix, self.topology)
+            alive = any(beat["alive"] and beat.get("storm") for beat in beats)
             return nimbus.topology(self.name) is None and not alive
 
         self._wait(gone, QUIET_S, "the workers have ended")

@@ -23,6 +23,7 @@ from wattstorm.errors import ClusterError
 from wattstorm.setting_values import split_password
 from wattstorm.settings import Settings
 from wattstorm.shipped import PACKAGES, code_digest
+from wattstorm.store.workers import TOPOLOGY as TOPOLOGY_NAME
 
 TOPOLOGY = "load_curves"
 DEFAULT_TOPOLOGY = Settings().engine.topology
@@ -74,6 +75,7 @@ def topology_options(
         "wattstorm": settings.to_conf(),
         "wattstorm.store_url": split_password(store_url)[0],
         "wattstorm.code": code_digest(),
+        TOPOLOGY_NAME: settings.engine.topology.rpartition(":")[2],
         **STORM,
     }
     if workers is not None:

@@ -11,6 +11,8 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from wattstorm.store.workers import RESTARTS
+
 BACKOFF_S = (0.1, 5.0)
 """First and longest pause before a dead worker is started again."""
 STEADY_S = 1.0
@@ -54,7 +56,8 @@ class WorkerProcess:
         finally:
             os.close(writing)
         self._heard_at = time.monotonic()
-        self._say(json.dumps({**self._job, "beat": writing}).encode())
+        conf = {**self._job["conf"], RESTARTS: self.starts - 1}
+        self._say(json.dumps({**self._job, "conf": conf, "beat": writing}).encode())
 
     def listen(self) -> None:
         """Take in what it said since the last time."""
@@ -120,19 +123,6 @@ class WorkerProcess:
             return False
         finally:
             self._close()
-
-    def row(self) -> dict[str, Any]:
-        """What `wattstorm status` shows of it."""
-        state = "running" if self.ready else "starting"
-        return {
-            "worker": self.name,
-            "pid": self.process.pid if self.process else None,
-            "state": state if self.process else "restarting",
-            "restarts": self.starts - 1,
-            "silent_s": round(max(0.0, time.monotonic() - self._heard_at), 1),
-            "error": self.error,
-            **self.beat,
-        }
 
     def _say(self, line: bytes) -> None:
         assert self.process is not None

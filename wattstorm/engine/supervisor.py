@@ -35,7 +35,7 @@ from wattstorm.register.register import Register
 from wattstorm.setting_values import split_password
 from wattstorm.settings import PASSWORD_VARIABLE, Settings
 from wattstorm.store.connection import Connection, connected
-from wattstorm.store.workers import heartbeats
+from wattstorm.store.workers import ENGINE, TOPOLOGY, Presence, clear_beats, heartbeats
 
 LOOK_S = 0.05
 TELL_S = 1.0
@@ -83,7 +83,8 @@ class Engine:
         take_over: take the store from an engine that runs on it. EngineError: there is
         one, or took this one's; or a worker that cannot start at all.
         """
-        specs = load_topology(self.topology).specs
+        topology = load_topology(self.topology)
+        self.name, specs = topology.__name__, topology.specs
         register = Register.open(Path(self.settings.data.directory) / "register")
         table = components(specs, register.partitions, holders=self.workers)
         routes_of(specs, table)
@@ -91,8 +92,8 @@ class Engine:
             connection.check()
             watch = Watch(connection, self.settings, register)
             if not take_over:
-                refuse_beside_storm(connection, self.settings.store.prefix)
-            lease = Lease(connection, self.settings.store.prefix, self.topology)
+                refuse_beside_storm(connection, self.settings.store.prefix, self.name)
+            lease = Lease(connection, self.settings.store.prefix, self.name)
             lease.take(take_over=take_over)
             try:
                 watch.introduce()
@@ -120,12 +121,15 @@ class Engine:
         wires = tempfile.mkdtemp(prefix="wattstorm-")
         self._held = list(self._workers(table, wires))
         next_tell = 0.0
+        prefix = self.settings.store.prefix
+        clear_beats(watch.connection, prefix, self.name)  # of who ended without a word
+        presence = Presence(watch.connection, prefix, {TOPOLOGY: self.name}, ENGINE, None)
         try:
             while not stopping():
                 self._tend()
                 if time.monotonic() >= next_tell:
                     next_tell = time.monotonic() + TELL_S
-                    self._with_store(lambda: self._tell(watch, lease))
+                    self._with_store(lambda: self._tell(watch, lease, presence))
                 if drain and self._with_store(watch.drained):
                     break
                 time.sleep(LOOK_S)
@@ -133,7 +137,7 @@ class Engine:
             self._stop(table, hurry)
             shutil.rmtree(wires, ignore_errors=True)
             with suppress(StoreError):
-                watch.write_beats({}, TELL_S)
+                clear_beats(watch.connection, self.settings.store.prefix, self.name)
 
     def _tend(self) -> None:
         """Start what is due, hear what is said, replace what died or hangs."""
@@ -155,10 +159,15 @@ class Engine:
             if worker.process is None and now >= worker.start_at:
                 worker.start()
 
-    def _tell(self, watch: Watch, lease: Lease) -> bool:
+    def _tell(self, watch: Watch, lease: Lease, presence: Presence) -> bool:
         lease.renew()
         watch.introduce_again()
-        watch.write_beats({w.name: w.row() for w in self._held}, 5 * TELL_S)
+        errors = [f"{w.name}: {w.error}" for w in self._held if w.error]
+        presence.tell(
+            state="running" if all(w.ready for w in self._held) else "starting",
+            restarts=sum(max(0, w.starts - 1) for w in self._held),
+            error=errors[-1] if errors else "",
+        )
         return True
 
     def _with_store(self, work: Callable[[], bool]) -> bool:
@@ -203,7 +212,12 @@ class Engine:
             "table": [asdict(component) for component in table],
             "wires": wires,
             "parent": os.getpid(),
-            "conf": {"wattstorm": self.settings.to_conf(), "wattstorm.store_url": url, TICK: 1},
+            "conf": {
+                "wattstorm": self.settings.to_conf(),
+                "wattstorm.store_url": url,
+                TOPOLOGY: self.name,
+                TICK: 1,
+            },
         }
         for component in table:
             for index in range(component.tasks):
@@ -212,12 +226,12 @@ class Engine:
                 yield WorkerProcess({**job, **own}, environ)
 
 
-def refuse_beside_storm(connection: Connection, prefix: str) -> None:
-    """EngineError if a topology on a Storm cluster works on this store."""
-    for beat in heartbeats(connection, prefix):
-        if beat["alive"] and beat.get("topology"):
+def refuse_beside_storm(connection: Connection, prefix: str, topology: str) -> None:
+    """EngineError if the topology works on this store on a Storm cluster."""
+    for beat in heartbeats(connection, prefix, topology):
+        if beat["alive"] and beat.get("storm"):
             raise EngineError(
-                f"Storm topology {beat['topology']} runs on this store",
+                f"Storm topology {beat['storm']} runs on this store",
                 "end it first (wattstorm undeploy), or take its partitions over with --take-over",
             )
 

@@ -1,4 +1,4 @@
-"""What the supervisor reads from the store and writes to it: lag, heartbeats, the store's card."""
+"""What the supervisor reads from the store and writes to it: lag, the store's card."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
 from wattstorm.errors import EngineError, StoreRefused, UsageError
 from wattstorm.metering.aggregates import Scopes
@@ -15,7 +14,6 @@ from wattstorm.settings import Settings
 from wattstorm.store.backlog import recount
 from wattstorm.store.commit import PartitionStore
 from wattstorm.store.connection import Connection
-from wattstorm.store.keys import store_keys
 from wattstorm.store.log import Log
 from wattstorm.store.results import ResultStore
 
@@ -34,7 +32,6 @@ class Watch:
         self.log = Log(connection, prefix)
         self.results = ResultStore(connection, prefix)
         self.stores = [PartitionStore(connection, prefix, p) for p in self.partitions]
-        self.workers_key = store_keys(prefix).workers
         self.card = card_of(settings, register)
         self._hopeful_at = time.monotonic()
         self._may_evict = settings.store.on_eviction == "warn"
@@ -110,17 +107,6 @@ class Watch:
                     f"the store's data have {name} {held[name]}, this engine has {self.card[name]}",
                     "use another store.prefix, or the settings and the register of that store",
                 )
-
-    def write_beats(self, beats: Mapping[str, Mapping[str, Any]], lifetime_s: float) -> None:
-        """One heartbeat a worker; each says itself until when it holds."""
-        now = self.connection.server_time_us() // 1000
-        times = {"seen_ms": now, "expires_ms": now + int(lifetime_s * 1000)}
-        rows: Any = {name: json.dumps({**beat, **times}) for name, beat in beats.items()}
-        pipeline = self.connection.redis.pipeline(transaction=True)
-        pipeline.delete(self.workers_key)
-        if rows:
-            pipeline.hset(self.workers_key, mapping=rows)
-        self.connection.run("write the heartbeats", pipeline.execute)
 
 
 def card_of(settings: Settings, register: Register) -> dict[str, str]:

@@ -20,7 +20,9 @@ What bounds each, so that a store holds no more after years than after weeks:
 | days | days with results | the same |
 | provisional | published slots that are not final | stream.deadline_hours |
 | ingest, ingest:dead | counters, refused rows | dead_letters.keep, keep_mb |
-| meta, backlog, folds, workers, engine | scalars | as they are |
+| meta, backlog, folds | scalars | as they are |
+| workers | heartbeats | one per task |
+| engine:… | a topology's lease | ten seconds |
 """
 
 from __future__ import annotations
@@ -77,8 +79,12 @@ class StoreKeys:
         self.backlog = f"{prefix}:backlog"
         self.ingest = f"{prefix}:ingest"
         self.workers = f"{prefix}:workers"
-        self.engine = f"{prefix}:engine"
         self.births = f"{prefix}:births"
+        self._prefix = prefix
+
+    def engine(self, topology: str) -> str:
+        """The lease of a topology."""
+        return f"{self._prefix}:engine:{topology}"
 
 
 @lru_cache(maxsize=4096)
