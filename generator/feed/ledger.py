@@ -32,7 +32,7 @@ from generator.feed.beside import Beside
 from generator.feed.faults import Kind
 from generator.town.town import Town
 from wattstorm.errors import DataError
-from wattstorm.metering.aggregates import class_of, classes_of
+from wattstorm.metering.aggregates import classes_of
 from wattstorm.metering.checks import ACCEPTED, Outcome
 from wattstorm.metering.slots import day_number
 from wattstorm.private_files import make_private, open_private
@@ -107,7 +107,7 @@ def read(directory: Path) -> pl.DataFrame:
 class Truth:
     """What the stream must have at the end.
 
-    first: first slot; wh, readings: int64[slots, classes], see `aggregates.class_of`;
+    first: first slot; wh, readings: int64[slots, classes], see `register.classes`;
     counts: outcome → readings; received: all of them.
     """
 
@@ -182,7 +182,7 @@ def _classes(register: Register, count: int, day: date) -> npt.NDArray[np.int64]
             "build it from the file of `wattstorm generate register`",
         )
     columns = register.columns(0, count, day_number(day))
-    return class_of(columns.tariff, columns.region)
+    return register.classes.of(columns.tariff, columns.region)
 
 
 def _add(sums: npt.NDArray[np.int64], wh: npt.NDArray[Any], classes: npt.NDArray[np.int64]) -> None:

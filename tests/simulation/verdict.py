@@ -17,7 +17,7 @@ from tests.simulation.oracle import (
     local_day,
     of_label,
 )
-from tests.simulation.town import PARTITIONS, REGIONS, TARIFFS
+from tests.simulation.town import PARTITIONS, contracts
 from tests.simulation.world import PREFIX, World
 from wattstorm.store.keys import day_keys, partition_keys
 
@@ -114,12 +114,11 @@ def _sums(data: bytes) -> Any:
     """The bytes of `SlotSums`, read by hand."""
     _, classes, revision = struct.unpack_from("<IIq", data)
     columns = struct.unpack_from(f"<{2 * classes}q", data, 16)
-    pairs = {}
-    for t in range(len(TARIFFS)):
-        for r in range(len(REGIONS)):
-            at = r * r + t if t < r else t * t + t + r
-            if columns[at] or columns[classes + at]:
-                pairs[t, r] = (columns[at], columns[classes + at])
+    # Pairs of tariff and region are numbered as the register's rows first have them.
+    seen = dict.fromkeys((c.tariff, c.region) for rows in contracts() for c in rows)
+    both = zip(columns[:classes], columns[classes:], strict=True)
+    pairs = {pair: sums for pair, sums in zip(seen, both, strict=False) if any(sums)}
+    assert not any(columns[len(seen) : classes])
     return pairs, revision
 
 

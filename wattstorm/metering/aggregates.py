@@ -1,7 +1,7 @@
 """Exact sums by slot, and how they roll up into the published curves.
 
 Everything is int64: no order, split or replay can change a bit. A *class* is
-one (tariff, region) pair, numbered by `class_of`; a *scope* is a set of
+one (tariff, region) pair, numbered by the register; a *scope* is a set of
 classes that gets a curve of its own: the nation, a tariff, a region.
 """
 
@@ -99,25 +99,9 @@ def added(parts: Iterable[bytes | None]) -> SlotSums:
     return total
 
 
-def class_of(
-    tariff: npt.NDArray[np.integer], region: npt.NDArray[np.integer]
-) -> npt.NDArray[np.int64]:
-    """Number of the (tariff code, region code) pair; arrays of one shape, int64 out.
-
-    Szudzik's pairing function (An Elegant Pairing Function, 2006): a register
-    that gains tariffs or regions gains classes and never renumbers one, so
-    stored sums stay valid. Codes below n use the classes below n squared.
-
-    >>> class_of(np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])).tolist()
-    [0, 1, 2, 3]
-    """
-    t, r = np.asarray(tariff, np.int64), np.asarray(region, np.int64)
-    return np.where(t < r, r * r + t, t * t + t + r)
-
-
 def classes_of(register: Register) -> int:
     """Length of a sums array that holds every class of the register."""
-    return int(max(len(register.tariffs), len(register.regions)) ** 2)
+    return len(register.classes)
 
 
 class Scopes:
@@ -132,11 +116,10 @@ class Scopes:
     ) -> None:
         self._register = register
         tariffs, regions = register.tariffs, register.regions
-        self.classes = classes_of(register)
-        codes = np.indices((len(tariffs), len(regions))).reshape(2, -1)
-        tariff, region = np.full((2, self.classes), -1)
-        self._pairs = class_of(codes[0], codes[1])
-        tariff[self._pairs], region[self._pairs] = codes
+        self.classes = len(register.classes)
+        tariff, region = register.classes.tariff, register.classes.region
+        # Of a register as it was once, some classes are pairs of codes that no name has yet.
+        self._real = np.flatnonzero((tariff < len(tariffs)) & (region < len(regions)))
         rows: list[tuple[str, npt.NDArray[np.bool_]]] = []
         for name in names:
             if name == "nation":
@@ -162,5 +145,7 @@ class Scopes:
 
     def expected(self, day: int) -> npt.NDArray[np.int64]:
         """Meters that should report, by scope: int64[len(labels())]; day is a local day number."""
-        meters = np.asarray(self._register.counts(day), np.int64).reshape(-1)
-        return self._members[:, self._pairs] @ meters
+        classes = self._register.classes
+        tariff, region = classes.tariff[self._real], classes.region[self._real]
+        meters = np.asarray(self._register.counts(day), np.int64)[tariff, region]
+        return self._members[:, self._real] @ meters

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from wattstorm.metering.aggregates import class_of
 from wattstorm.metering.block import Columns
 from wattstorm.metering.checks import Outcome, join_entries, outcomes, power_limit_wh
 from wattstorm.metering.rules import Rules
@@ -86,6 +85,6 @@ class Joins:
             columns = self.register.columns(self.first, self.first + self.size, day)
             rules = self.rules
             limit = power_limit_wh(columns.power_va, rules.grid.minutes, rules.power_margin)
-            classes = class_of(columns.tariff, columns.region)
+            classes = self.register.classes.of(columns.tariff, columns.region)
             self._tables[epoch] = join_entries(classes, columns.producer, limit, columns.known)
         return self._tables[epoch]

@@ -23,8 +23,8 @@ DAY_BITS: Final = 16
 LAST_KEY_DAY: Final = (1 << DAY_BITS) - 1
 """Later than every date that a register takes."""
 MAX_CODES: Final = 127
-"""Names of tariffs, and of regions: their pairs are numbered in the 14 bits of a join entry
-(`aggregates.class_of`, `checks.MAX_CLASSES`)."""
+"""Names of tariffs, and of regions: all of their pairs have a number in the 14 bits of a join
+entry (`classes`, `checks.MAX_CLASSES`)."""
 _POWER, _BYTE = np.uint64(0xFFFFFFFF), np.uint64(0xFF)
 _TARIFF, _REGION, _PRODUCER = np.uint64(32), np.uint64(40), np.uint64(48)
 

@@ -31,7 +31,9 @@ from wattstorm.private_files import make_private, open_private
 from wattstorm.register.arrays import DTYPES, MAX_CODES, Arrays
 from wattstorm.register.idindex import places_for
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
+READ: Final = (1, 2)
+"""1: without `classes`, see `classes.of_card`."""
 CARD: Final = "card.json"
 SMALL_BYTES: Final = 4_000_000
 """Files up to this size are checksummed at every opening, larger ones by `verify`."""
@@ -115,9 +117,9 @@ def _card(path: Path) -> Card:
         raise RegisterError(f"{path} cannot be read: {error}", _REBUILD) from error
     if not isinstance(card, dict) or card.get("kind") != "wattstorm register":
         raise RegisterError(f"{path} is no card of a register", _REBUILD)
-    if card.get("schema") != SCHEMA:
+    if card.get("schema") not in READ:
         raise RegisterError(
-            f"{path} has schema {card.get('schema')!r}, this wattstorm reads {SCHEMA}",
+            f"{path} has schema {card.get('schema')!r}, this wattstorm reads {READ}",
             "use the wattstorm that wrote it, or " + _REBUILD,
         )
     if card.get("checksum") != _card_checksum(card):

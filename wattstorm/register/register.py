@@ -31,6 +31,7 @@ from wattstorm.register.arrays import (
     unpack,
 )
 from wattstorm.register.build import merge
+from wattstorm.register.classes import Classes, extended, of_card
 from wattstorm.register.rows import Rows
 
 __all__ = ["Columns", "Register"]
@@ -48,7 +49,7 @@ RowReader: TypeAlias = Callable[[tuple[str, ...], tuple[str, ...]], Rows]
 class Register:
     """One version of the register, read-only. Made by `build` or `open`.
 
-    count: meters; tariffs, regions: names, whose positions are the codes;
+    count: meters; tariffs, regions: names, whose positions are the codes; classes: their pairs;
     partition p holds the dense indices from p * partition_size on;
     version: 1 for the first build, one more with each extension that says something new.
     """
@@ -61,6 +62,7 @@ class Register:
         self.partitions = -(-self.count // self.partition_size)
         self.tariffs: tuple[str, ...] = tuple(card["tariffs"])
         self.regions: tuple[str, ...] = tuple(card["regions"])
+        self.classes = Classes(of_card(card))
         self.version: int = card["version"]
         self._arrays = arrays
         self._change_days = [
@@ -193,5 +195,6 @@ def _next_card(
         "partition_size": old["partition_size"] if old else partition_size or default,
         "tariffs": list(rows.tariffs),
         "regions": list(rows.regions),
+        "classes": extended(of_card(old) if old else (), rows.entries),
         "change_dates": sorted(dates | set(old["change_dates"] if old else ())),
     }
