@@ -21,12 +21,14 @@ from streamparse import Grouping, Topology
 from bench._load import Live
 from bench._pipeline import Pipeline
 from bench._report import heading
-from bolts.aggregate import AggregateBolt, BatchAudit
+from bolts.aggregate import AggregateBolt
 from bolts.publish import PublishBolt
-from bolts.saving import Owned
 from spouts.readings import ReadingsSpout
 from topologies.load_curves import TICK
 from wattstorm.store.log import Entry
+from wattstorm.store.writes import Writes
+from wattstorm.stream.consumer import Consumer
+from wattstorm.stream.saving import Owned
 
 TRACED = "bench._legs:TracedCurves"
 LEGS = {
@@ -72,27 +74,23 @@ class TracedSpout(ReadingsSpout):
         return answer
 
 
-class TracedAggregate(AggregateBolt):
-    """Stamps its steps, and since when it had nothing else to do."""
+class TracedConsumer(Consumer):
+    """Stamps its steps. free, received: when its task last had nothing to do, and then had."""
 
-    def initialize(self, conf: dict[str, Any], context: dict[str, Any]) -> None:
-        super().initialize(conf, context)
+    def __init__(self, *arguments: Any, **how: Any) -> None:
+        super().__init__(*arguments, **how)
         self.stamps = Stamps(Path(self.settings.data.directory))
-        self.free = time.perf_counter()
+        self.free = self.received = time.perf_counter()
 
-    def read_tuple(self) -> Any:
-        self.free = time.perf_counter()
-        found = super().read_tuple()
-        self.received = time.perf_counter()
-        return found
-
-    def apply(self, own: Owned, entries: list[Entry]) -> BatchAudit:
+    def apply(self, own: Owned, entries: list[Entry]) -> Writes:
         self.fetched = time.perf_counter()
         return super().apply(own, entries)
 
-    def commit(self, own: Owned, fence: int, entries: list[Entry], commit: BatchAudit) -> None:
+    def commit(
+        self, own: Owned, fence: int, entries: list[Entry], writes: Writes, poisoned: int
+    ) -> None:
         applied = time.perf_counter()
-        super().commit(own, fence, entries, commit)
+        super().commit(own, fence, entries, writes, poisoned)
         self.stamps.write(
             "commit",
             own.number,
@@ -104,6 +102,19 @@ class TracedAggregate(AggregateBolt):
             applied,
             time.perf_counter(),
         )
+
+
+class TracedAggregate(AggregateBolt):
+    """Stamps since when it had nothing else to do."""
+
+    consumer_class = TracedConsumer
+    consumer: TracedConsumer
+
+    def read_tuple(self) -> Any:
+        free = time.perf_counter()
+        found = super().read_tuple()
+        self.consumer.free, self.consumer.received = free, time.perf_counter()
+        return found
 
 
 class TracedCurves(Topology):

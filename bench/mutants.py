@@ -33,9 +33,17 @@ FIRST_SEEDS = 60
 """Most that a schedule can kill is killed by one of these."""
 TESTS = {
     "bolts/publish": ["stream/test_publish", "stream/test_closing"],
-    "bolts/taking": ["stream/test_histories", "stream/test_minibatch", "stream/test_saving"],
-    "bolts/saving": ["stream/test_saving", "stream/test_histories", "stream/test_power_cut"],
-    "bolts/": [
+    "wattstorm/stream/taking": [
+        "stream/test_histories",
+        "stream/test_minibatch",
+        "stream/test_saving",
+    ],
+    "wattstorm/stream/saving": [
+        "stream/test_saving",
+        "stream/test_histories",
+        "stream/test_power_cut",
+    ],
+    "wattstorm/stream/": [
         "stream/test_minibatch",
         "stream/test_poison",
         "stream/test_power_cut",
@@ -50,6 +58,7 @@ TESTS = {
     "wattstorm/store/lua/fold": ["stream/test_closing"],
     "wattstorm/store/closing": ["stream/test_closing"],
     "wattstorm/store/lua/": ["store/test_commit", "store/test_log", "store/test_backlog"],
+    "wattstorm/store/sums": ["store/test_commit", "stream/test_closing"],
     "wattstorm/store/s": ["store/test_snapshots", "stream/test_power_cut"],
     "wattstorm/store/": ["store/test_commit", "store/test_log", "store/test_producer"],
     "wattstorm/metering/results": ["metering/test_results", "stream/test_publish"],

@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 from streamparse import Grouping, Topology
 
-from bolts.aggregate import AggregateBolt, BatchAudit
+from bolts.aggregate import AggregateBolt
 from bolts.publish import PublishBolt
-from bolts.saving import Owned
 from spouts.readings import ReadingsSpout
 from wattstorm.store.log import Entry
+from wattstorm.store.writes import Writes
+from wattstorm.stream.consumer import Consumer
+from wattstorm.stream.saving import Owned
 from wattstorm.tuples import checked
 
 
-class StruckOnce(AggregateBolt):
+class StruckOnce(Consumer):
     """Has a fault until a file says that it struck."""
 
     def strikes(self, own: Owned) -> bool:
@@ -28,19 +30,27 @@ class StruckOnce(AggregateBolt):
         return True
 
 
-class Raising(StruckOnce):
-    def apply(self, own: Owned, entries: list[Entry]) -> BatchAudit:
-        audit = super().apply(own, entries)
+class RaisingOnce(StruckOnce):
+    def apply(self, own: Owned, entries: list[Entry]) -> Writes:
+        writes = super().apply(own, entries)
         if self.strikes(own):
             raise ArithmeticError(f"the meter of partition {own.number} ran backwards")
-        return audit
+        return writes
 
 
-class EmittingNumpy(StruckOnce):
+class NumpyOnce(StruckOnce):
     def announce(self, own: Owned) -> None:
         if self.strikes(own):
-            self.emit(checked((own.state.number, np.int64(own.state.position))))
+            self.tell(*checked((own.number, np.int64(own.state.position))))
         super().announce(own)
+
+
+class Raising(AggregateBolt):
+    consumer_class = RaisingOnce
+
+
+class EmittingNumpy(AggregateBolt):
+    consumer_class = NumpyOnce
 
 
 def wired(bolt: Any) -> dict[str, Any]:

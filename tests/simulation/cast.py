@@ -10,11 +10,11 @@ from typing import Any
 from pystorm.component import Tuple
 
 from bolts.aggregate import AggregateBolt
-from bolts.minibatch import MinibatchBolt
 from bolts.publish import PublishBolt
 from spouts.readings import ReadingsSpout
 from tests.simulation.stage import Stage
 from wattstorm.engine.transport import MemorySerializer
+from wattstorm.stream.consumer import Consumer
 
 _SILENT = logging.Logger("simulation")
 _SILENT.disabled = True
@@ -28,20 +28,17 @@ def _with_points(method: str) -> Callable[..., Any]:
         Stage.hub.point(f"before {method}")
         if method == "apply":
             self.applies(arguments[0])
-        done = getattr(super(Task, self), method)(*arguments)
+        done = getattr(super(Steps, self), method)(*arguments)
         Stage.hub.point(f"after {method}")
         return done
 
     return step
 
 
-class Task(AggregateBolt):
-    """An aggregate task; `applies` is called with what it holds before each batch."""
+class Steps(Consumer):
+    """`applies` is called with what the task holds before each batch."""
 
     applies: Callable[[Any], None]
-
-    def raise_exception(self, *_: Any, **__: Any) -> None:
-        pass  # it is poison's
 
     def poison(self, own: Any, *arguments: Any) -> Any:
         self.applies(own)
@@ -49,8 +46,18 @@ class Task(AggregateBolt):
 
 
 for _method in STEPS:
-    if hasattr(MinibatchBolt, _method):
-        setattr(Task, _method, _with_points(_method))
+    assert hasattr(Consumer, _method)
+    setattr(Steps, _method, _with_points(_method))
+
+
+class Task(AggregateBolt):
+    """An aggregate task."""
+
+    consumer_class = Steps
+
+    def raise_exception(self, *_: Any, **__: Any) -> None:
+        pass  # it is poison's
+
 
 Publisher, Spout = PublishBolt, ReadingsSpout
 

@@ -46,7 +46,7 @@ class Disk:
 
     def lose(self) -> None:
         """Another machine, or another disk: there is nothing."""
-        for path in self.root.glob("p*"):
+        for path in self.root.iterdir():
             shutil.rmtree(path)
         self._content.clear()
         self._names.clear()

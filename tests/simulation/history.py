@@ -42,7 +42,7 @@ class History:
 
     def applies(self, own: Any) -> None:
         """A task is about to apply the entries after its state's position."""
-        self._states[own.token.encode()] = own.state.number, own.state.position, own.state.floor
+        self._states[own.token.encode()] = own.number, own.state.position, own.state.partition.floor
 
     def committed(self, command: tuple[bytes, ...]) -> None:
         """A commit of this command was carried out."""

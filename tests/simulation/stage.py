@@ -21,8 +21,8 @@ from typing import Any, ClassVar
 import redis.connection
 import redis.utils
 
-import bolts.saving
 import wattstorm.store.snapshots
+import wattstorm.stream.saving
 from tests.simulation.actors import Actor, Hub
 from tests.simulation.disk import Disk
 from tests.simulation.link import Link
@@ -221,7 +221,7 @@ def set_up() -> Iterator[None]:
     put: list[tuple[Any, str, Any]] = [
         (redis.connection, "UnixDomainSocketConnection", Link),
         (redis.utils, "get_lib_version", functools.cache(redis.utils.get_lib_version)),
-        (bolts.saving, "ThreadPoolExecutor", Writer),
+        (wattstorm.stream.saving, "ThreadPoolExecutor", Writer),
         (wattstorm.store.snapshots, "Path", StagePath),
         (Partition, "apply", poisoned(Partition.apply)),
         # What never changes is made once a process.

@@ -130,7 +130,7 @@ class World(Line):
                 answers.append(message["command"])
 
         task = actor_started(actor, cast.Task, self.settings, say)
-        task.applies, task.answers = self.history.applies, answers
+        task.consumer.applies, task.answers = self.history.applies, answers
         self.tasks.append((actor, task))
 
     def new_publisher(self) -> None:

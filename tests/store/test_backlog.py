@@ -11,7 +11,7 @@ from tests.servers import TestServer
 from wattstorm.store.backlog import UNTRIMMED, Backlog, Bound, read, recount
 from wattstorm.store.commit import PartitionStore
 from wattstorm.store.connection import Connection
-from wattstorm.store.keys import store_keys
+from wattstorm.store.keys import backlog_key
 from wattstorm.store.log import Append, Log
 
 BYTES, PARTITIONS = 64_000, 64
@@ -170,7 +170,7 @@ def test_a_store_of_an_earlier_version_is_counted_at_the_start(connection: Conne
         stream.append(partition, 100)
         stream.commit(partition)
     stream.append(9, 70)
-    connection.redis.delete(store_keys("w").backlog)
+    connection.redis.delete(backlog_key("w"))
     for _ in range(2):
         assert recount(connection, "w", range(PARTITIONS)) == Backlog(70, 470)
         assert stream.backlog() == stream.counted()

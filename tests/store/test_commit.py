@@ -16,6 +16,7 @@ from wattstorm.store.connection import Connection
 from wattstorm.store.deadletters import DeadLetter, DeadLetters
 from wattstorm.store.log import Log
 from wattstorm.store.snapshots import Mark
+from wattstorm.store.sums import writes_of
 
 
 @pytest.fixture
@@ -28,16 +29,17 @@ def dump(connection: Connection) -> dict[bytes, Any]:
     return {key: connection.redis.dump(key) for key in connection.redis.keys("*")}
 
 
-def everything(position: int = 1) -> dict[str, Any]:
-    return {
-        "committed_bytes": 100,
-        "highest": 7,
-        "partials": {(0, slot): b"sums %d" % slot for slot in range(3)},
-        "audit": {"received": 10, "new": 9, "double": 1, "future": 0},
-        "by_day": {(5, 0): {"received": 10, "wh_accepted": 2**62 + 1}, (-1, 1): {"received": 2}},
-        "by_producer": {"a": {"received": 10}},
-        "dead": [DeadLetter("checksum", position, 0, b"\x00raw", "what")],
-    }
+def everything(position: int = 1, expire_days: int = 0) -> dict[str, Any]:
+    writes = writes_of(
+        highest=7,
+        partials={(0, slot): b"sums %d" % slot for slot in range(3)},
+        audit={"received": 10, "new": 9, "double": 1, "future": 0},
+        by_day={(5, 0): {"received": 10, "wh_accepted": 2**62 + 1}, (-1, 1): {"received": 2}},
+        by_producer={"a": {"received": 10}},
+        dead=[DeadLetter("checksum", position, 0, b"\x00raw", "what")],
+        expire_days=expire_days,
+    )
+    return {"committed_bytes": 100, "writes": writes}
 
 
 def test_a_commit_changes_everything_at_once(server: TestServer) -> None:
@@ -69,9 +71,9 @@ def test_the_counters_of_a_day_outlive_its_results_by_a_month(
     connection: Connection, days: int
 ) -> None:
     """Counted from their last change; those of the partition stay for ever."""
-    store = PartitionStore(connection, "w", 0, expire_days=days)
+    store = PartitionStore(connection, "w", 0)
     token = store.acquire(1).token
-    store.commit(token, 0, 1, **everything())
+    store.commit(token, 0, 1, **everything(expire_days=days))
     left = connection.redis.ttl(store.keys.audit_day(5, 0))
     lifetime = (days + 31) * 86_400
     assert lifetime - 10 < left <= lifetime if days else left == -1
@@ -82,8 +84,8 @@ def test_the_highest_slot_never_falls(connection: Connection) -> None:
     """A batch of old readings leaves it."""
     store = PartitionStore(connection, "w", 0)
     token = store.acquire(1).token
-    store.commit(token, 0, 1, committed_bytes=1, highest=9)
-    store.commit(token, 1, 2, committed_bytes=1, highest=4)
+    store.commit(token, 0, 1, writes_of(highest=9), committed_bytes=1)
+    store.commit(token, 1, 2, writes_of(highest=4), committed_bytes=1)
     assert store.fence().highest == 9
 
 
@@ -155,7 +157,7 @@ def test_taking_a_partition_again_raises_its_epoch_and_keeps_its_fence(
     """Also for the same task: its own older token is worth nothing then."""
     store = PartitionStore(connection, "w", 0)
     first = store.acquire(5)
-    store.commit(first.token, 0, 3, committed_bytes=1, highest=8)
+    store.commit(first.token, 0, 3, writes_of(highest=8), committed_bytes=1)
     again = store.acquire(5)
     assert (again.position, again.highest, again.epoch) == (3, 8, first.epoch + 1)
     with pytest.raises(FencedOff):
@@ -204,7 +206,7 @@ def test_dead_letters_are_bounded_and_those_dropped_are_counted(
     token = store.acquire(1).token
     for i in range(4):
         dead = [DeadLetter("magic", i, 3, b"%d" % j) for j in range(3)]
-        store.commit(token, i, i + 1, committed_bytes=1, dead=dead)
+        store.commit(token, i, i + 1, writes_of(dead=dead), committed_bytes=1)
     letters = list(DeadLetters(connection, "w").list(0))
     assert len(letters) == min(keep, 12) == DeadLetters(connection, "w").count(0)
     assert store.audit()["dead"] == 12
@@ -226,7 +228,7 @@ def test_dead_letters_are_bounded_in_bytes(connection: Connection) -> None:
         position = store.fence().position
         dead = [DeadLetter("magic", sent + i, 2, b"x" * size) for i, size in enumerate(sizes)]
         sent += len(sizes)
-        store.commit(token, position, position + 1, committed_bytes=1, dead=dead)
+        store.commit(token, position, position + 1, writes_of(dead=dead), committed_bytes=1)
         held = list(letters.list(0))
         account = letters.account([0])
         assert account.held == len(held) == letters.count(0)
@@ -255,10 +257,12 @@ def test_a_store_whose_dead_letters_have_no_account_gets_one(connection: Connect
     token = store.acquire(1).token
     for position in range(3):
         dead = [DeadLetter("magic", position, 1, b"x" * 4_000)]
-        store.commit(token, position, position + 1, committed_bytes=1, dead=dead)
+        store.commit(token, position, position + 1, writes_of(dead=dead), committed_bytes=1)
         connection.redis.delete(store.keys.dead_account)
     letters = DeadLetters(connection, "w")
-    store.commit(token, 3, 4, committed_bytes=1, dead=[DeadLetter("magic", 3, 1, b"x" * 4_000)])
+    store.commit(
+        token, 3, 4, writes_of(dead=[DeadLetter("magic", 3, 1, b"x" * 4_000)]), committed_bytes=1
+    )
     assert [letter.position for letter in letters.list(0)] == [2, 3]
     assert letters.account([0]).held_bytes == 8_400
 
@@ -268,7 +272,7 @@ def test_a_commit_of_thousands_of_slots_passes_luas_limits(connection: Connectio
     store = PartitionStore(connection, "w", 0)
     token = store.acquire(1).token
     partials = {(c, s): b"%d %d" % (c, s) for c in range(2) for s in range(10_000)}
-    store.commit(token, 0, 1, committed_bytes=1, partials=partials)
+    store.commit(token, 0, 1, writes_of(partials=partials), committed_bytes=1)
     assert connection.redis.hlen(store.keys.partials) == 20_000
     assert connection.redis.zcard(store.keys.dirty) == 20_000
     assert connection.redis.hget(store.keys.partials, "1:9999") == b"1 9999"
@@ -316,11 +320,12 @@ def test_what_is_closed_stays_closed(connection: Connection) -> None:
     """Of each channel for itself: a task without memory begins with no window, or a lower one."""
     store = PartitionStore(connection, "w", 0)
     token = store.acquire(1).token
-    store.commit(token, 0, 1, committed_bytes=1, lows={0: 96, 1: 48})
-    store.commit(token, 1, 2, committed_bytes=1, lows={0: 48, 1: 144})
-    assert store.lows() == {0: 96, 1: 144}
+    lows = {"low:0": b"96", "low:1": b"144"}
+    store.commit(token, 0, 1, writes_of(lows={0: 96, 1: 48}), committed_bytes=1)
+    store.commit(token, 1, 2, writes_of(lows={0: 48, 1: 144}), committed_bytes=1)
+    assert store.fence().scalars == lows
     store.commit(token, 2, 3, committed_bytes=1)
-    assert store.lows() == {0: 96, 1: 144}
+    assert store.fence().scalars == lows
 
 
 def test_takes_are_counted_until_the_fence_moves(connection: Connection) -> None:

@@ -11,6 +11,7 @@ from wattstorm.errors import FencedOff, FenceMoved, LogGap, StoreFull
 from wattstorm.store.commit import PartitionStore
 from wattstorm.store.connection import Connection
 from wattstorm.store.log import Append, Head, Log
+from wattstorm.store.sums import writes_of
 
 
 @pytest.fixture
@@ -194,7 +195,13 @@ def test_full_memory_stops_appends_but_not_commits_and_trims(start_server) -> No
     assert taken == number - 1
     store = PartitionStore(connection, "w", 0)
     token = store.acquire(1).token
-    store.commit(token, 0, taken, committed_bytes=1, partials={(0, 1): b"s"}, audit={"received": 1})
+    store.commit(
+        token,
+        0,
+        taken,
+        writes_of(partials={(0, 1): b"s"}, audit={"received": 1}),
+        committed_bytes=1,
+    )
     log.trim(0, taken, token)
     assert log.append(0, "a", number, bytes(100_000), 1).status == "new"
 

@@ -13,6 +13,7 @@ from wattstorm.store.commit import PartitionStore
 from wattstorm.store.connection import Connection
 from wattstorm.store.keys import partition_keys
 from wattstorm.store.results import ResultStore, Seen, Slot
+from wattstorm.store.sums import writes_of
 
 
 @pytest.fixture
@@ -52,7 +53,9 @@ def committed(connection: Connection, partition: int, position: int, **sums: byt
     fence = store.fence()
     fence = fence if fence.token else store.acquire(1)
     partials = {(0, int(name[1:])): value for name, value in sums.items()}
-    store.commit(fence.token, fence.position, position, committed_bytes=1, partials=partials)
+    store.commit(
+        fence.token, fence.position, position, writes_of(partials=partials), committed_bytes=1
+    )
 
 
 def test_published_rows_are_read_back_by_label_and_day(connection: Connection) -> None:
@@ -199,7 +202,7 @@ def test_a_slot_that_changed_after_it_was_read_stays_dirty(connection: Connectio
     assert results.dirty([0, 1]) == {(0, 1), (0, 2)}
     read = results.read_partials([(0, 1), (0, 2)], [0, 1]).fences
     store, owner = PartitionStore(connection, "w", 0), read.owners[0]
-    store.commit(owner, 4, 5, committed_bytes=1, partials={(0, 2): b"bb"})
+    store.commit(owner, 4, 5, writes_of(partials={(0, 2): b"bb"}), committed_bytes=1)
     write(results, 0, rows(1, 1, 2), read)
     assert results.dirty([0, 1]) == {(0, 2)}
 
@@ -245,9 +248,11 @@ def test_results_that_were_to_expire_stay_when_told_so_later(connection: Connect
     brief = ResultStore(connection, "w", expire_days=2)
     write(brief, 0, rows(1, 3), seen(1))
     write(brief, 1, rows(1, 50), seen(1))
-    store = PartitionStore(connection, "w", 0, expire_days=2)
+    store = PartitionStore(connection, "w", 0)
     token = store.acquire(1).token
-    store.commit(token, 2, 3, committed_bytes=1, by_day={(0, 0): {"new": 1}})
+    store.commit(
+        token, 2, 3, writes_of(by_day={(0, 0): {"new": 1}}, expire_days=2), committed_bytes=1
+    )
     results = ResultStore(connection, "w")
     stand(connection, 3)
     write(results, 1, rows(2, 50), seen(2))
@@ -274,7 +279,9 @@ def test_audit_adds_the_partitions_up(connection: Connection) -> None:
     """Counters of all partitions under one name."""
     for p in range(3):
         store = PartitionStore(connection, "w", p)
-        store.commit(store.acquire(1).token, 0, 1, committed_bytes=1, audit={"received": p + 1})
+        store.commit(
+            store.acquire(1).token, 0, 1, writes_of(audit={"received": p + 1}), committed_bytes=1
+        )
     assert ResultStore(connection, "w").audit([0, 1, 2]) == {"received": 6}
 
 

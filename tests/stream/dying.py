@@ -13,10 +13,10 @@ from typing import Any
 
 from streamparse import Grouping, Topology
 
-from bolts import saving
 from bolts.aggregate import AggregateBolt
 from bolts.publish import PublishBolt
 from spouts.readings import ReadingsSpout
+from wattstorm.stream.consumer import Consumer
 
 STEPS = (
     "fetch",
@@ -37,8 +37,6 @@ DEATHS = [f"{when} {step}" for step in STEPS for when in ("before", "after")]
 AT_ANY_TIME = [death for death in DEATHS if not death.endswith("try")]
 """Those that come whatever went before them."""
 
-saving.DURABLE_S = 0.5  # the store does not die here: logs may be trimmed sooner
-
 
 def die_if_due(directory: Path, here: str) -> None:
     file = directory / "deaths"
@@ -50,11 +48,11 @@ def die_if_due(directory: Path, here: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-class DyingBolt(AggregateBolt):
+class DyingConsumer(Consumer):
     """Each step of the contract, with a possible death before and after it."""
 
-    def initialize(self, conf: dict[str, Any], context: dict[str, Any]) -> None:
-        super().initialize(conf, context)
+    def __init__(self, *arguments: Any, **how: Any) -> None:
+        super().__init__(*arguments, **how)
         self._surround(self.log_store, "trim", "trim")
 
     def _around(self, step: str, call: Any, *arguments: Any, **how: Any) -> Any:
@@ -104,6 +102,10 @@ class DyingBolt(AggregateBolt):
         self._surround(snapshots, "write", "write")
         self._surround(snapshots, "name", "name")
         return snapshots
+
+
+class DyingBolt(AggregateBolt):
+    consumer_class = DyingConsumer
 
 
 class DyingCurves(Topology):

@@ -66,8 +66,8 @@ def append(town: Town, partition: int, blocks: list[bytes], first: int = 1) -> N
 
 def save(bolt: Part, partition: int = 0) -> None:
     """A snapshot of what the bolt holds, on disk when this returns."""
-    bolt.component.saver.begin(bolt.component.owned[partition])
-    bolt.component.saver.collect(wait=True)
+    bolt.component.consumer.saver.begin(bolt.component.consumer.owned[partition])
+    bolt.component.consumer.saver.collect(wait=True)
 
 
 def nation(town: Town) -> dict[int, tuple[int, int]]:

@@ -12,10 +12,11 @@ from streamparse import Grouping, Topology
 from bolts.aggregate import AggregateBolt
 from bolts.publish import PublishBolt
 from spouts.readings import ReadingsSpout
-from tests.stream.dying import DyingBolt
+from tests.stream.dying import DyingConsumer
 from wattstorm.errors import BlockError, RegisterError, SlotError, UsageError
 from wattstorm.metering import block as blocks
 from wattstorm.store.log import Entry
+from wattstorm.stream.consumer import Consumer
 
 POISON_WH = 666
 
@@ -27,7 +28,7 @@ def is_poison(entry: Entry) -> bool:
         return False
 
 
-class RaisingBolt(DyingBolt):
+class RaisingConsumer(DyingConsumer):
     """Applies what stands before the block, then raises."""
 
     def apply(self, own: Any, entries: list[Entry]) -> Any:
@@ -41,11 +42,19 @@ class RaisingBolt(DyingBolt):
         raise ZeroDivisionError("a fault of ours")
 
 
-class KilledBolt(RaisingBolt):
+class KilledConsumer(RaisingConsumer):
     """The same, but the process is gone."""
 
     def hurt(self) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+class RaisingBolt(AggregateBolt):
+    consumer_class: ClassVar[type[Consumer]] = RaisingConsumer
+
+
+class KilledBolt(RaisingBolt):
+    consumer_class = KilledConsumer
 
 
 def _curves(bolt: type[RaisingBolt]) -> type[Topology]:
@@ -64,7 +73,7 @@ def _curves(bolt: type[RaisingBolt]) -> type[Topology]:
 RaisingCurves, KilledCurves = _curves(RaisingBolt), _curves(KilledBolt)
 
 
-class BrokenInstallationBolt(AggregateBolt):
+class BrokenInstallation(Consumer):
     """Cannot apply anything while there is a file `fault` in the data directory: its error."""
 
     faults: ClassVar = {
@@ -81,3 +90,8 @@ class BrokenInstallationBolt(AggregateBolt):
         if file.exists():
             raise self.faults[file.read_text()]
         return found
+
+
+class BrokenInstallationBolt(AggregateBolt):
+    faults = BrokenInstallation.faults
+    consumer_class = BrokenInstallation

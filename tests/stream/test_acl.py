@@ -26,7 +26,7 @@ from wattstorm.store.producer import Producer
 from wattstorm.store.results import ResultStore
 
 SAMPLE = Path(wattstorm.__file__).parents[1] / "deploy" / "redis" / "users.acl.sample"
-P0 = "{wattstorm:p0}"
+P0 = "{wattstorm:readings:p0}"
 
 
 @pytest.fixture(params=sorted(binaries()))
@@ -104,22 +104,22 @@ def test_each_user_is_refused_outside_of_its_job(server: TestServer) -> None:
     """Keys of others, commands of others, and of the administrator."""
     with of(server, "admin") as admin:
         admin.redis.set("other:x", "1")
-        admin.redis.hset(f"{P0}:fence", "position", "0")
+        admin.redis.hset(f"{P0}:sums:fence", "position", "0")
     forbidden = {
         "engine": [("SET", "other:x", "2"), ("GET", "other:x"), ("FLUSHALL",), ("KEYS", "*")],
         "producer": [
-            ("HSET", f"{P0}:fence", "position", "9"),
-            ("HDEL", f"{P0}:fence", "owner"),
-            ("SET", f"{P0}:partials", "x"),
+            ("HSET", f"{P0}:sums:fence", "position", "9"),
+            ("HDEL", f"{P0}:sums:fence", "owner"),
+            ("SET", f"{P0}:sums:partials", "x"),
             ("DEL", f"{P0}:log"),
             ("XTRIM", f"{P0}:log", "MAXLEN", "0"),
             ("HSET", "{wattstorm:day:1}:curve:0:nation", "1", "{}"),
-            ("HSET", f"{P0}:audit:producer:a", "received", "1"),
+            ("HSET", f"{P0}:sums:audit:producer:a", "received", "1"),
             ("FLUSHALL",),
-            ("EVALSHA", "0" * 40, "1", f"{P0}:fence"),
+            ("EVALSHA", "0" * 40, "1", f"{P0}:sums:fence"),
             ("XRANGE", f"{P0}:log", "-", "+"),
             ("XRANGE", "wattstorm:ingest:dead", "-", "+"),
-            ("XRANGE", f"{P0}:dead", "-", "+"),
+            ("XRANGE", f"{P0}:sums:dead", "-", "+"),
             # What an append needs, on the keys that it does not need it on.
             ("SET", f"{P0}:log", "x"),
             ("SET", f"{P0}:head", "x"),
@@ -131,11 +131,11 @@ def test_each_user_is_refused_outside_of_its_job(server: TestServer) -> None:
             ("SET", "wattstorm:meta", "x"),
             ("HSET", "wattstorm:meta", "slot_minutes", "7"),
             ("SET", "wattstorm:engine:LoadCurves", "{}"),
-            ("XADD", f"{P0}:dead", "*", "b", "x"),
+            ("XADD", f"{P0}:sums:dead", "*", "b", "x"),
             ("XADD", f"{P0}:head", "*", "b", "x"),
         ],
         "reader": [
-            ("HSET", f"{P0}:fence", "position", "9"),
+            ("HSET", f"{P0}:sums:fence", "position", "9"),
             ("SET", "wattstorm:x", "1"),
             ("EVAL", "return 1", "0"),
             ("DEL", f"{P0}:log"),
@@ -144,14 +144,14 @@ def test_each_user_is_refused_outside_of_its_job(server: TestServer) -> None:
             # Readings of single homes: what was sent, and what was refused.
             ("XRANGE", f"{P0}:log", "-", "+"),
             ("XREVRANGE", f"{P0}:log", "+", "-"),
-            ("XRANGE", f"{P0}:dead", "-", "+"),
+            ("XRANGE", f"{P0}:sums:dead", "-", "+"),
             ("XRANGE", "wattstorm:ingest:dead", "-", "+"),
-            ("HGETALL", f"{P0}:partials"),
+            ("HGETALL", f"{P0}:sums:partials"),
         ],
         "auditor": [
-            ("HSET", f"{P0}:fence", "position", "9"),
+            ("HSET", f"{P0}:sums:fence", "position", "9"),
             ("XRANGE", f"{P0}:log", "-", "+"),
-            ("XADD", f"{P0}:dead", "*", "b", "x"),
+            ("XADD", f"{P0}:sums:dead", "*", "b", "x"),
             ("EVAL", "return 1", "0"),
             ("FLUSHALL",),
         ],

@@ -79,8 +79,8 @@ def test_a_snapshot_is_due_after_the_backlogs_share(tmp_path: Path) -> None:
         append(town, 0, [blocks.encode(large_block(40))])
         bolt = started(AggregateBolt, town)
         assert bolt.give(0, 1, 1, 1) == "ack"
-        bolt.component.saver.collect(wait=True)
-        assert [mark.position for mark in bolt.component.owned[0].saved] == [1]
+        bolt.component.consumer.saver.collect(wait=True)
+        assert [mark.position for mark in bolt.component.consumer.owned[0].saved] == [1]
 
 
 def a_producer(town: Town, connection: Any, patience_s: float) -> Producer:
@@ -156,7 +156,7 @@ def test_a_task_of_a_log_that_is_full_saves_and_trims_it_at_once(
         with town.connect() as connection:
             producer = a_producer(town, connection, 0.2)
             bolt = started(AggregateBolt, town)
-            bolt.component.saver.begin = lambda _: None
+            bolt.component.consumer.saver.begin = lambda _: None
             log, store = town.log(connection), town.stores(connection)[0]
             assert "uncommitted" in until_full(producer, lambda: None)
 
@@ -171,7 +171,7 @@ def test_a_task_of_a_log_that_is_full_saves_and_trims_it_at_once(
             monkeypatch.setattr(Disk, "holds", lambda *_: True)
             after = started(AggregateBolt, town)
             assert after.give(0, position, position, 1) == "ack"  # as the spout knocks
-            after.component.saver.collect(wait=True)
+            after.component.consumer.saver.collect(wait=True)
             after.tick()
             producer.flush()
             assert log.tails([0])[0] > position

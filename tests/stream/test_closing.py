@@ -126,7 +126,7 @@ def test_ninety_days_leave_no_more_than_ten(stream: Stream) -> None:
         for partition in stream.town.partitions:
             stream.day(partition, day, wh=100 + day)
             log = stream.town.log(stream.connection)
-            token = stream.aggregate.component.owned[partition].token
+            token = stream.aggregate.component.consumer.owned[partition].token
             log.trim(partition, stream.position[partition], token)
         stream.publish.tick()
         if day in (9, 89):

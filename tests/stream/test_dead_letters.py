@@ -41,7 +41,7 @@ def test_refused_blocks_do_not_fill_the_store(tmp_path: Path, keep_mb: int) -> N
             for number in range(1, count + 1):
                 append(town, 0, [refused], first=number)
                 assert bolt.give(0, number, number, 1) == "ack"
-                log.trim(0, number, bolt.component.owned[0].token)
+                log.trim(0, number, bolt.component.consumer.owned[0].token)
             account = letters.account([0])
             assert 0 < account.held_bytes <= min(keep_mb, 1.5) * (1 << 20) / 2
             assert account.held + account.dropped == count

@@ -52,13 +52,13 @@ def test_a_refused_commit_leaves_the_memory_as_it_was(
     append(town, 0, [block(0), block(0, 200, version=1)])
     bolt = started(AggregateBolt, town)
     assert bolt.give(0, 1, 1, 1) == "ack"
-    own = bolt.component.owned[0]
+    own = bolt.component.consumer.owned[0]
     ends_with(monkeypatch, StoreReadOnly("a replica"))
     for attempt in range(3):
         assert bolt.give(0, 2, 2, attempt) == "fail"
     monkeypatch.undo()
     assert bolt.give(0, 2, 2, 3) == "ack"
-    assert bolt.component.owned[0] is own
+    assert bolt.component.consumer.owned[0] is own
     assert nation(town) == {0: (2000, METERS)}
 
 
@@ -75,7 +75,7 @@ def test_in_doubt_a_fence_that_another_moved_is_not_the_own(
     assert started(AggregateBolt, town).give(0, 2, 2, 1) == "ack"
     assert sleeper.give(0, 2, 2, 2) == "fail"
     assert sleeper.emitted() == []
-    assert 0 not in sleeper.component.owned
+    assert 0 not in sleeper.component.consumer.owned
     assert nation(town) == dict.fromkeys(range(2), (1000, METERS))
 
 
@@ -112,4 +112,4 @@ def test_a_stop_in_doubt_saves_nothing(
 
 
 def positions(bolt: Part) -> list[int]:
-    return [mark.position for mark in bolt.component.owned[0].snapshots.marks()]
+    return [mark.position for mark in bolt.component.consumer.owned[0].snapshots.marks()]

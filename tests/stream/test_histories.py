@@ -18,6 +18,7 @@ from wattstorm.metering import block as blocks
 from wattstorm.store.deadletters import DeadLetters
 from wattstorm.store.disk import Disk
 from wattstorm.store.log import Append
+from wattstorm.stream.sums import Sums
 
 METERS = 10
 
@@ -112,7 +113,10 @@ def test_a_backup_of_the_same_store_does_not_meet_its_own_future(town: Town) -> 
     go_back(town, kept)
     send(town, block(1), block(2), block(3))
     second = work(town)  # its fence has passed the lost snapshot
-    assert [mark.position for mark in second.component.owned[0].snapshots.marks()] == [1, 3]
+    assert [mark.position for mark in second.component.consumer.owned[0].snapshots.marks()] == [
+        1,
+        3,
+    ]
     send(town, block(1, 110, [0], version=1), block(2))
     third = work(town)
     assert nation(town) == {
@@ -124,7 +128,7 @@ def test_a_backup_of_the_same_store_does_not_meet_its_own_future(town: Town) -> 
     with town.connect() as connection:
         assert audit(town, connection)["double"] == METERS
     save(third)
-    assert [mark.position for mark in third.component.owned[0].saved] == [1, 6]
+    assert [mark.position for mark in third.component.consumer.owned[0].saved] == [1, 6]
 
 
 def test_a_zombies_snapshot_never_gets_its_name(town: Town) -> None:
@@ -138,7 +142,7 @@ def test_a_zombies_snapshot_never_gets_its_name(town: Town) -> None:
     send(town, block(2, 7))
     work(town)
     save(zombie)
-    assert zombie.component.owned[0].saved == []
+    assert zombie.component.consumer.owned[0].saved == []
     send(town, block(1), block(2, 7, [0]))
     work(town)
     assert nation(town) == {0: (1000, METERS), 1: (1000, METERS), 2: (70, METERS)}
@@ -167,23 +171,21 @@ def test_a_snapshot_that_cannot_be_restored_gives_way_to_an_older_one(
     send(town, block(1), block(2))
     after = work(town)
     assert nation(town) == dict.fromkeys(range(3), (1000, METERS))
-    assert [mark.position for mark in after.component.owned[0].saved] == [1]
+    assert [mark.position for mark in after.component.consumer.owned[0].saved] == [1]
 
 
 def raising_in_replay(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Positions of POISON_WH blocks that a replay met; it raises there."""
-    from bolts import taking
-
     met: list[int] = []
-    real = taking.apply_entry
+    real = Sums.apply
 
-    def apply_entry(state: Any, entry: Any) -> Any:
+    def apply(state: Any, entry: Any) -> None:
         if is_poison(entry):
             met.append(entry.position)
             raise ZeroDivisionError("a fault of ours")
-        return real(state, entry)
+        real(state, entry)
 
-    monkeypatch.setattr(taking, "apply_entry", apply_entry)
+    monkeypatch.setattr(Sums, "apply", apply)
     return met
 
 
@@ -249,7 +251,7 @@ def test_who_takes_a_partition_sweeps_what_the_dead_left(town: Town) -> None:
     send(town, block(0))
     bolt = work(town)
     save(bolt)
-    directory = bolt.component.owned[0].snapshots.directory
+    directory = bolt.component.consumer.owned[0].snapshots.directory
     kept = sorted(path.name for path in directory.iterdir())
     for name in ("00000000000000000009.n.1.draft", "00000000000000000009.n.rows"):
         (directory / name).write_bytes(b"half")
@@ -271,7 +273,7 @@ def test_who_goes_on_without_memory_trims_behind_its_own_snapshots_only(
     send(town, block(2))
     after = work(town)
     monkeypatch.undo()
-    assert after.component.owned[0].saved == []
+    assert after.component.consumer.owned[0].saved == []
     save(after)
     trim_all(town, after, monkeypatch)
     with town.connect() as connection:
@@ -292,9 +294,9 @@ def test_a_task_whose_snapshots_the_store_forgot_begins_anew(
     send(town, block(1))
     work(town, bolt)
     save(bolt)
-    assert bolt.component.owned[0].forgotten
+    assert bolt.component.consumer.owned[0].forgotten
     bolt.tick()
-    assert 0 not in bolt.component.owned
+    assert 0 not in bolt.component.consumer.owned
     send(town, block(2))
     work(town, bolt)
     save(bolt)

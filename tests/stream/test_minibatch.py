@@ -15,8 +15,8 @@ from tests.stream.parts import append, dumped, go_back, nation, save, started
 from tests.stream.town import DAY0, Town, a_town, assert_conserved, audit
 from wattstorm.errors import StoreUnreachable
 from wattstorm.metering import block as blocks
-from wattstorm.store.commit import COUNTERS_OUTLIVE_DAYS
 from wattstorm.store.disk import Disk
+from wattstorm.store.sums import COUNTERS_OUTLIVE_DAYS
 
 METERS = 10
 
@@ -69,7 +69,7 @@ def test_counters_of_a_day_expire_as_results_are_set_to(town: Town) -> None:
     append(town, 0, [block(0)])
     assert started(AggregateBolt, town).give(0, 1, 1, 1) == "ack"
     with town.connect() as connection:
-        (key,) = connection.redis.keys("{wattstorm:p0}:audit:day:*")
+        (key,) = connection.redis.keys("{wattstorm:readings:p0}:sums:audit:day:*")
         lifetime = (2 + COUNTERS_OUTLIVE_DAYS) * 86_400
         assert lifetime - 10 < connection.redis.ttl(key) <= lifetime
 
@@ -108,14 +108,14 @@ def test_a_lost_answer_leaves_no_doubt(
     append(town, 0, [block(0), block(1), block(0, wh=200, version=1)])
     bolt = started(AggregateBolt, town)
     assert bolt.give(0, 1, 1, 1) == "ack"
-    real = bolt.component.commit
+    real = bolt.component.consumer.commit
 
     def lost(*arguments: Any) -> None:
         if carried_out:
             real(*arguments)
         raise StoreUnreachable("the answer was lost")
 
-    monkeypatch.setattr(bolt.component, "commit", lost)
+    monkeypatch.setattr(bolt.component.consumer, "commit", lost)
     assert bolt.give(0, 2, 3, 1) == "fail"
     monkeypatch.undo()
     assert bolt.give(0, 2, 3, 2) == "ack"
@@ -184,7 +184,7 @@ def test_a_snapshot_of_what_the_store_lost_never_appears(town: Town) -> None:
     go_back(town, kept)
     assert fence(town) == 1
     save(bolt)
-    own = bolt.component.owned[0]
+    own = bolt.component.consumer.owned[0]
     assert own.saved == []
     assert own.snapshots.marks() == []
 
@@ -226,7 +226,7 @@ def test_a_lone_snapshot_of_all_there_is_trims_a_log_that_may_be_full(
         later.component.stop()
         final = started(AggregateBolt, town)
         assert final.give(0, 3, 3, 1) == "ack"
-        final.component.owned[0].saved = final.component.owned[0].saved[-1:]
+        final.component.consumer.owned[0].saved = final.component.consumer.owned[0].saved[-1:]
         final.tick()
         assert town.log(connection).status(0).first == 4
     assert counts(town)["received"] == 30
@@ -276,7 +276,7 @@ def test_a_clean_stop_leaves_nothing_to_replay(town: Town) -> None:
     bolt = started(AggregateBolt, town)
     assert bolt.give(0, 1, 3, 1) == "ack"
     bolt.component.stop()
-    assert [mark.position for mark in bolt.component.owned[0].snapshots.marks()] == [3]
+    assert [mark.position for mark in bolt.component.consumer.owned[0].snapshots.marks()] == [3]
 
 
 def test_a_store_that_is_down_fails_the_batch_and_nothing_else(
@@ -301,6 +301,6 @@ def test_a_task_takes_its_partition_though_the_stores_clock_was_ahead(town: Town
         connection.redis.set("wattstorm:births", 4_090_000_000_000_000)
     first = started(AggregateBolt, town)
     assert first.give(0, 1, 1, 1) == "ack"
-    assert first.component.birth_us > 4_090_000_000_000_000
+    assert first.component.consumer.birth_us > 4_090_000_000_000_000
     assert started(AggregateBolt, town).give(0, 2, 2, 1) == "ack"
     assert first.give(0, 2, 2, 1) == "fail"

@@ -143,7 +143,7 @@ def test_a_trimmed_log_forgets_its_poisoned_positions(town: Town) -> None:
     with town.connect() as connection:
         key = town.stores(connection)[0].keys.poison
         assert connection.redis.zrange(key, 0, -1) == [b"1"]
-        town.log(connection).trim(0, 1, bolt.component.owned[0].token)
+        town.log(connection).trim(0, 1, bolt.component.consumer.owned[0].token)
         assert connection.redis.exists(key) == 0
 
 
@@ -169,7 +169,7 @@ def test_a_store_that_fails_poisons_nothing(town: Town, monkeypatch: pytest.Monk
     def lost(*_: Any) -> None:
         raise StoreUnreachable("no answer")
 
-    monkeypatch.setattr(bolt.component, "commit", lost)
+    monkeypatch.setattr(bolt.component.consumer, "commit", lost)
     for attempt in range(20):
         assert bolt.give(0, 1, 1, attempt) == "fail"
     assert fence(town).tries == 1
@@ -239,7 +239,7 @@ def test_an_emit_that_fails_after_the_commit_loses_nothing(
     def refused(_: Any) -> None:
         raise EmitError("not today")
 
-    monkeypatch.setattr(bolt.component, "announce", refused)
+    monkeypatch.setattr(bolt.component.consumer, "announce", refused)
     assert bolt.give(0, 1, 2, 1) == "fail"
     assert bolt.give(0, 1, 2, 2) == "ack"
     assert counts(town)["received"] == 20

@@ -87,17 +87,17 @@ def test_a_commit_of_entries_that_the_store_lost_meanwhile_is_refused(
     on_disk = size(server)
     send(town, "a", 2, block(1, half))
     send(town, "b", 2, block(1, rest))
-    real: Callable[..., Any] = bolt.component.fetch
+    real: Callable[..., Any] = bolt.component.consumer.fetch
 
     def fetch(*arguments: Any) -> Any:
         entries = real(*arguments)
-        bolt.component.fetch = real
+        bolt.component.consumer.fetch = real
         cut(server, on_disk)
         for number in range(2, 2 + others):  # the producers send again, b before a
             send(town, "b", number, block(number - 1, rest))
         return entries
 
-    bolt.component.fetch = fetch
+    bolt.component.consumer.fetch = fetch
     assert bolt.give(0, 3, 4, 1) == "fail"
     for number in range(2 + others, 5):
         send(town, "b", number, block(number - 1, rest))
@@ -197,7 +197,7 @@ def test_snapshots_are_few_however_quickly_they_come(
         save(bolt)
         monkeypatch.setattr(Disk, "holds", lambda *_, at=position: at % 4 == 0)
         bolt.tick()
-        own = bolt.component.owned[0]
+        own = bolt.component.consumer.owned[0]
         seen.append([mark.position for mark in own.snapshots.marks()])
         assert own.snapshots.marks() == own.saved
     assert max(map(len, seen)) <= 4
@@ -211,16 +211,16 @@ def test_a_restarted_store_does_not_hold_up_what_it_has_kept(
     """A restart between fetch and commit that lost nothing: the commit is taken."""
     append(town, 0, [block(0), block(1)])
     bolt = started(AggregateBolt, town)
-    real: Callable[..., Any] = bolt.component.fetch
+    real: Callable[..., Any] = bolt.component.consumer.fetch
 
     def fetch(*arguments: Any) -> Any:
         entries = real(*arguments)
         server.restart(kill=True)
         return entries
 
-    bolt.component.fetch = fetch
+    bolt.component.consumer.fetch = fetch
     begun = time.monotonic()
     while bolt.give(0, 1, 2, 1) != "ack":
         assert time.monotonic() < begun + 20
-        bolt.component.fetch = real
+        bolt.component.consumer.fetch = real
     assert nation(town) == dict.fromkeys(range(2), (1000, METERS))

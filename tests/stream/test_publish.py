@@ -258,13 +258,13 @@ def test_a_commit_that_the_store_had_and_lost_is_not_published(
     position; a publisher that read it in between has sums of neither history."""
     feed(aggregate, town, 0, 5, 1)
     kept = on_disk(server, town)
-    real = aggregate.component.commit
+    real = aggregate.component.consumer.commit
 
     def unanswered(*arguments: Any) -> None:
         real(*arguments)
         raise StoreUnreachable("the answer was lost")
 
-    monkeypatch.setattr(aggregate.component, "commit", unanswered)
+    monkeypatch.setattr(aggregate.component.consumer, "commit", unanswered)
     made = blocks.readings(0, np.arange(METERS), DAY0 + 5, [900] * METERS, version=1)
     append(town, 0, [blocks.encode(made)], first=2)
     assert aggregate.give(0, 2, 2, 1) == "fail"

@@ -41,7 +41,7 @@ def files(town: Town, suffix: str) -> list[Path]:
 
 
 def state_of(bolt: Part) -> tuple[dict[str, Any], Any]:
-    return bolt.component.owned[0].state.snapshot()
+    return bolt.component.consumer.owned[0].state.snapshot()
 
 
 def assert_same(found: tuple[dict[str, Any], Any], wanted: tuple[dict[str, Any], Any]) -> None:
@@ -87,8 +87,10 @@ def test_what_is_saved_piece_by_piece_is_what_was_in_memory(town: Town) -> None:
         sent = block(slot, meters, int(rng.integers(1, 900)), int(rng.integers(0, 2)))
         append(town, 0, [sent], first=position)
         if step % 17 == 16:
-            bolt.component.owned[0].state.apply(blocks.decode(sent), position, 2**50)
-            bolt.component.owned[0].state.undo()
+            bolt.component.consumer.owned[0].state.partition.apply(
+                blocks.decode(sent), position, 2**50
+            )
+            bolt.component.consumer.owned[0].state.partition.undo()
         assert bolt.give(0, position, position, 1) == "ack"
         if rng.random() < 0.3:
             save(bolt)
@@ -112,7 +114,7 @@ def test_rows_that_no_snapshot_names_are_removed(
         assert bolt.give(0, position, position, 1) == "ack"
         save(bolt)
         bolt.tick()
-    snapshots = bolt.component.owned[0].snapshots
+    snapshots = bolt.component.consumer.owned[0].snapshots
     named = snapshots._named(snapshots.marks())
     assert {path.name for path in files(town, ".rows")} == named
     assert len(named) <= len(snapshots.marks()) <= 4
@@ -194,7 +196,7 @@ def test_a_snapshot_whose_rows_are_gone_gives_way_to_the_older_one(town: Town, h
         newest.write_bytes(data)
     after = started(AggregateBolt, town)
     assert after.give(0, 3, 3, 1) == "ack"
-    assert len(after.component.owned[0].snapshots.refused) == 1
+    assert len(after.component.consumer.owned[0].snapshots.refused) == 1
     assert nation(town) == dict.fromkeys(range(3), (100 * METERS, METERS))
     append(town, 0, [block(1), block(3)], first=4)
     assert after.give(0, 4, 5, 1) == "ack"
@@ -252,14 +254,14 @@ def test_what_was_replayed_is_due_to_be_saved(town: Town) -> None:
         tail = town.log(connection).tails([0])[0]
     bolt = started(AggregateBolt, town)
     assert bolt.give(0, 1, tail, 1) == "ack"
-    bolt.component.saver.collect(wait=True)
+    bolt.component.consumer.saver.collect(wait=True)
     for snapshot in files(town, ".snap"):
         snapshot.unlink()
     append(town, 0, [block(30)], first=tail + 1)
     after = started(AggregateBolt, town)
     assert after.give(0, tail + 1, tail + 1, 1) == "ack"
-    after.component.saver.collect(wait=True)
-    assert [mark.position for mark in after.component.owned[0].saved] == [tail + 1]
+    after.component.consumer.saver.collect(wait=True)
+    assert [mark.position for mark in after.component.consumer.owned[0].saved] == [tail + 1]
 
 
 def test_a_partition_is_not_taken_while_a_snapshot_of_it_is_written(
@@ -276,9 +278,9 @@ def test_a_partition_is_not_taken_while_a_snapshot_of_it_is_written(
         time.sleep(0.5)
 
     monkeypatch.setattr(SnapshotDir, "write", slowly)
-    bolt.component.saver.begin(bolt.component.owned.pop(0))
+    bolt.component.consumer.saver.begin(bolt.component.consumer.owned.pop(0))
     assert bolt.give(0, 2, 2, 1) == "ack"
-    own = bolt.component.owned[0]
+    own = bolt.component.consumer.owned[0]
     assert [mark.position for mark in own.saved] == [1]
     assert own.snapshots.marks() == own.saved
     assert not files(town, ".draft")
@@ -291,18 +293,18 @@ def test_what_could_not_be_written_is_due_and_written_whole(
     append(town, 0, [block(0), block(1)])
     bolt = started(AggregateBolt, town)
     assert bolt.give(0, 1, 1, 1) == "ack"
-    unsaved = bolt.component.owned[0].unsaved_bytes
+    unsaved = bolt.component.consumer.owned[0].unsaved_bytes
 
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(SnapshotDir, "write", full)
     save(bolt)
-    assert bolt.component.owned[0].unsaved_bytes == unsaved > 0
+    assert bolt.component.consumer.owned[0].unsaved_bytes == unsaved > 0
     monkeypatch.undo()
     assert bolt.give(0, 2, 2, 1) == "ack"
     save(bolt)
     after = started(AggregateBolt, town)
     assert after.give(0, 2, 2, 1) == "ack"
     assert_same(state_of(after), state_of(bolt))
-    assert after.component.owned[0].unsaved_bytes == 0
+    assert after.component.consumer.owned[0].unsaved_bytes == 0

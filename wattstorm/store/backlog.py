@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from wattstorm.store.connection import Connection
-from wattstorm.store.keys import partition_keys, store_keys
+from wattstorm.store.keys import READINGS, backlog_key, log_keys
 from wattstorm.store.scripts import Script
 
 UNTRIMMED: Final = 4
@@ -48,15 +48,17 @@ class Backlog(NamedTuple):
     kept: int
 
 
-def read(connection: Connection, prefix: str) -> Backlog:
-    key = store_keys(prefix).backlog
+def read(connection: Connection, prefix: str, log: str = READINGS) -> Backlog:
+    key = backlog_key(prefix, log)
     found = connection.run(
         "read the backlog", lambda: connection.redis.hmget(key, ("waiting", "kept"))
     )
     return Backlog(*(int(value or 0) for value in found))
 
 
-def recount(connection: Connection, prefix: str, partitions: Sequence[int]) -> Backlog:
+def recount(
+    connection: Connection, prefix: str, partitions: Sequence[int], log: str = READINGS
+) -> Backlog:
     """Count anew from the partitions' heads, as a store that an earlier version wrote needs."""
-    keys = [store_keys(prefix).backlog, *(partition_keys(prefix, p).head for p in partitions)]
+    keys = [backlog_key(prefix, log), *(log_keys(prefix, p, log).head for p in partitions)]
     return Backlog(*_RECOUNT.run(connection, "count the backlog", keys, []))

@@ -1,6 +1,6 @@
 """The commit: what one batch changes, and the fence, in one script or not at all.
 
-The fence is the position up to which a partition's log is in the sums. A task
+The fence is the position up to which a partition of a log is in what a consumer keeps. A task
 owns a partition by a token that `acquire` gave it; taking the partition again
 makes every older token worthless, so a task that slept meanwhile writes nothing.
 """
@@ -9,49 +9,74 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from wattstorm.errors import FencedOff, FenceMoved, LogGap
 from wattstorm.store.connection import Connection
-from wattstorm.store.deadletters import DeadLetter
-from wattstorm.store.keys import partition_keys, slot_member, store_keys
-from wattstorm.store.log import PRODUCER_LIFETIME_S
+from wattstorm.store.keys import READINGS, SUMS, backlog_key, partition_keys, store_keys
 from wattstorm.store.scripts import Argument, Script
 from wattstorm.store.snapshots import Mark
+from wattstorm.store.writes import NOTHING, RESERVED, Effects, Writes
 
-_ACQUIRE, _TRY, _COMMIT = Script("acquire"), Script("try_block"), Script("commit", "set_aside")
+_ACQUIRE, _TRY = Script("acquire"), Script("try_block")
+_COMMIT = Script("commit", "set_aside", "add_entry")
 _STAND_STILL, _BIRTH = Script("stand_still"), Script("birth")
 _CONFIRM, _REPLAY_FAILED = Script("confirm"), Script("replay_failed")
 _RENEW = Script("renew")
-Counts = Mapping[str, int]
-COUNTERS_OUTLIVE_DAYS: Final = 31
-"""As many as `stream.open_days` may be."""
 KEEP_DEAD: Final = 10_000
 KEEP_DEAD_BYTES: Final = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """position: last one in the sums (0: none); token: its owner's ("": nobody's);
-    highest: newest slot accepted (-1: none); birth_us: when its owner was born;
-    takes: how often the partition was taken since the fence last moved; tries: how
-    often the block after the fence was tried alone; poisoned (told by `acquire`
-    only): positions in the log that were passed without being applied; fault (told by
-    `fence` only): why the partition stands still, "" if it does not; lineage, snapshots
-    (told by `acquire` only): which store's history this is, and the snapshots of it."""
+    """position: last one that the consumer has passed (0: none); token: its owner's ("":
+    nobody's); birth_us: when its owner was born; takes: how often the partition was taken since
+    the fence last moved; tries: how often the block after the fence was tried alone; fault: why
+    the partition stands still, "" if it does not; lineage: which store's history this is;
+    scalars: what the consumer's commits keep here beside (`Writes`), by name. Told by `acquire`
+    only: poisoned, positions in the log that were passed without being applied; snapshots, those
+    that the store knows."""
 
     position: int
     token: str
-    highest: int
     epoch: int = 0
     birth_us: int = 0
     takes: int = 0
     tries: int = 0
-    poisoned: frozenset[int] = frozenset()
     fault: str = ""
     lineage: str = ""
+    scalars: Mapping[str, bytes] = field(default_factory=dict)
+    poisoned: frozenset[int] = frozenset()
     snapshots: tuple[Mark, ...] = ()
+
+    @property
+    def highest(self) -> int:
+        """Of `sums`: the newest slot accepted, -1 before any."""
+        return int(self.scalars.get("highest", -1))
+
+    @classmethod
+    def of(
+        cls,
+        found: Mapping[bytes, bytes],
+        poisoned: frozenset[int] = frozenset(),
+        snapshots: tuple[Mark, ...] = (),
+    ) -> Fence:
+        """Out of its hash."""
+        held = {name.decode(): value for name, value in found.items()}
+        return cls(
+            int(held.get("position", 0)),
+            held.get("owner", b"").decode(),
+            int(held.get("epoch", 0)),
+            int(held.get("birth", 0)),
+            int(held.get("takes", 0)),
+            int(held.get("tries", 0)),
+            held.get("fault", b"").decode("utf-8", "replace"),
+            held.get("lineage", b"").decode(),
+            {name: value for name, value in held.items() if name not in RESERVED},
+            poisoned,
+            snapshots,
+        )
 
 
 def give_birth(connection: Connection, prefix: str) -> int:
@@ -60,22 +85,24 @@ def give_birth(connection: Connection, prefix: str) -> int:
 
 
 def fence_positions(
-    connection: Connection, prefix: str, partitions: Sequence[int]
+    connection: Connection,
+    prefix: str,
+    partitions: Sequence[int],
+    log: str = READINGS,
+    consumer: str = SUMS,
 ) -> dict[int, int]:
-    """Partition → the position of its fence, in one round trip."""
+    """Partition → the position of a consumer's fence, in one round trip."""
     pipeline = connection.redis.pipeline(transaction=False)
     for p in partitions:
-        pipeline.hget(partition_keys(prefix, p).fence, "position")
+        pipeline.hget(partition_keys(prefix, p, log, consumer).fence, "position")
     found = connection.run("read the fences", pipeline.execute) if partitions else []
     return {p: int(position or 0) for p, position in zip(partitions, found, strict=True)}
 
 
 class PartitionStore:
-    """One partition's fence and sums.
+    """One partition of a log as one of its consumers keeps it: its fence, and what moves with it.
 
-    keep_dead, keep_dead_bytes: dead letters kept at most; expire_days: days that results stay
-    after they last changed (0: for ever). The counters of a UTC day stay a month longer, as
-    the results of a day may change in another partition after it last changed in this one.
+    keep_dead, keep_dead_bytes: dead letters kept at most.
     """
 
     def __init__(
@@ -84,71 +111,46 @@ class PartitionStore:
         prefix: str,
         partition: int,
         *,
+        log: str = READINGS,
+        consumer: str = SUMS,
         keep_dead: int = KEEP_DEAD,
         keep_dead_bytes: int = KEEP_DEAD_BYTES,
-        expire_days: int = 0,
     ) -> None:
-        days = expire_days + COUNTERS_OUTLIVE_DAYS if expire_days else 0
-        self.day_lifetime_s = days * 86_400
-        self.connection, self.partition = connection, partition
+        self.connection, self.prefix, self.partition = connection, prefix, partition
         self.keep_dead = f"{keep_dead} {keep_dead_bytes}"
-        self.keys, store = partition_keys(prefix, partition), store_keys(prefix)
-        self.births, self._backlog = store.births, store.backlog
+        self.keys = partition_keys(prefix, partition, log, consumer)
+        self.births, self._backlog = store_keys(prefix).births, backlog_key(prefix, log)
 
-    def acquire(self, birth_us: int) -> Fence:
+    def acquire(self, birth_us: int, first: Mapping[str, Argument] | None = None) -> Fence:
         """Take the partition. FencedOff if a task born later owns it.
 
-        `birth_us`: what `give_birth` said when the task began.
+        birth_us: what `give_birth` said when the task began; first: scalars that the fence gets
+        if it has none of that name yet, what is in force from the first entry on.
         """
-        nonce = secrets.token_hex(8)
+        arguments: list[Argument] = [birth_us, secrets.token_hex(8)]
+        for scalar in (first or {}).items():
+            arguments += scalar
         answer = _ACQUIRE.run(
             self.connection,
             "take a partition",
             [self.keys.fence, self.keys.poison, self.keys.snapshots, self.births],
-            [birth_us, nonce],
+            arguments,
         )
         if not answer[0]:
             raise FencedOff(self.partition, f"born at {birth_us} µs", answer[1].decode())
-        _, position, token, highest, epoch, takes, tries, poisoned, lineage, known = answer
-        return Fence(
-            int(position),
-            token.decode(),
-            int(highest),
-            epoch,
-            birth_us,
-            takes,
-            int(tries),
+        _, _, fence, poisoned, known = answer
+        marks = (Mark(int(p), n.decode()) for n, p in zip(known[::2], known[1::2], strict=True))
+        return Fence.of(
+            dict(zip(fence[::2], fence[1::2], strict=True)),
             frozenset(map(int, poisoned)),
-            lineage=lineage.decode(),
-            snapshots=tuple(
-                Mark(int(p), n.decode()) for n, p in zip(known[::2], known[1::2], strict=True)
-            ),
+            tuple(marks),
         )
 
     def fence(self) -> Fence:
         """The fence as it stands."""
-        names = ("position", "owner", "highest", "epoch", "birth", "takes", "tries", "fault")
-        found: list[Any] = self.connection.run(
-            "read a fence", lambda: self.connection.redis.hmget(self.keys.fence, names)
-        )
-        position, owner, highest, epoch, birth, takes, tries, fault = found
-        return Fence(
-            int(position or 0),
-            (owner or b"").decode(),
-            int(highest or -1),
-            int(epoch or 0),
-            int(birth or 0),
-            int(takes or 0),
-            int(tries or 0),
-            fault=(fault or b"").decode("utf-8", "replace"),
-        )
-
-    def lows(self) -> dict[int, int]:
-        """By channel the first slot that the last commit said is still taken."""
         redis = self.connection.redis
         found: Any = self.connection.run("read a fence", lambda: redis.hgetall(self.keys.fence))
-        names = ((name.decode(), low) for name, low in found.items())
-        return {int(name[4:]): int(low) for name, low in names if name.startswith("low:")}
+        return Fence.of(found)
 
     def renew(self, token: str) -> str:
         """A new token for who holds `token`; FencedOff if it is the owner's no more.
@@ -208,47 +210,31 @@ class PartitionStore:
         token: str,
         expected: int,
         position: int,
+        writes: Writes = NOTHING,
         *,
         committed_bytes: int,
-        highest: int = -1,
-        partials: Mapping[tuple[int, int], bytes] | None = None,
-        audit: Counts | None = None,
-        by_day: Mapping[tuple[int, int], Counts] | None = None,
-        by_producer: Mapping[str, Counts] | None = None,
-        dead: Sequence[DeadLetter] = (),
         poisoned: int = 0,
         chain: bytes | None = None,
-        lows: Mapping[int, int] | None = None,
     ) -> None:
-        """Move the fence from `expected` to `position` and apply the rest with it.
+        """Move the fence from `expected` to `position` and write the rest with it.
 
-        committed_bytes: bytes of the entries expected+1 … position; partials:
-        (channel, slot) → absolute sums; audit, by_day ((UTC day, channel) →),
-        by_producer: counts to add, each to an int64; poisoned: a position that is passed
-        unapplied (0: none); chain: that of the entry at `position` as it was read.
+        committed_bytes: bytes of the entries expected+1 … position; poisoned: a position that is
+        passed unapplied (0: none); chain: that of the entry at `position` as it was read.
         FencedOff, FenceMoved, or LogGap where the log holds other entries by now:
         nothing was written. StoreUnreachable: it may have been; `fence` tells.
         """
-        days, names = by_day or {}, by_producer or {}
-        keys = [*self._keys(), *(self.keys.audit_day(*day) for day in days)]
-        keys += map(self.keys.audit_producer, names)
-        keys.append(self._backlog)
-        arguments: list[Argument] = [token, expected, position, committed_bytes, highest]
-        arguments += [self.keep_dead, len(partials or {}), len(dead), len(days) + len(names)]
-        arguments += (poisoned, b"-" if chain is None else chain)
-        arguments.append(" ".join(f"{channel} {low}" for channel, low in (lows or {}).items()))
-        for (channel, slot), sums in (partials or {}).items():
-            arguments += (slot_member(channel, slot), sums)
-        for letter in dead:
-            arguments += (letter.reason, letter.position, letter.count, letter.data, letter.what)
-        groups = [(0, audit or {}), *((self.day_lifetime_s, counts) for counts in days.values())]
-        groups += [(PRODUCER_LIFETIME_S, counts) for counts in names.values()]
-        for lifetime, counts in groups:
-            nonzero = {name: int(n) for name, n in counts.items() if n}
-            arguments += (lifetime, len(nonzero))
-            for pair in nonzero.items():
-                arguments += pair
-        answer = _COMMIT.run(self.connection, "commit a batch", keys, arguments)
+        k = self.keys
+        keys = [k.fence, k.poison, k.log, k.head, self._backlog]
+        arguments: list[Argument] = [token, expected, position, committed_bytes, poisoned]
+        arguments.append(b"-" if chain is None else chain)
+        effects = Effects(k, self.prefix, self.partition, len(keys))
+        effects.say(writes, self.keep_dead)
+        answer = _COMMIT.run(
+            self.connection,
+            "commit a batch",
+            keys + effects.keys,
+            arguments + effects.arguments,
+        )
         if answer[0] == b"owner":
             raise FencedOff(self.partition, token, answer[1].decode())
         if answer[0] == b"moved":
@@ -259,20 +245,6 @@ class PartitionStore:
                 "not those that this batch was made of",
                 "the store went back meanwhile; the batch is planned again from the fence",
             )
-
-    def _keys(self) -> list[str]:
-        k = self.keys
-        return [
-            k.fence,
-            k.partials,
-            k.dirty,
-            k.audit,
-            k.head,
-            k.dead,
-            k.poison,
-            k.log,
-            k.dead_account,
-        ]
 
     def audit(self) -> dict[str, int]:
         return self._counts(self.keys.audit)

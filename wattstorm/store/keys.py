@@ -1,26 +1,30 @@
 """The name of every key, in one place.
 
-Keys of one partition begin with `{<prefix>:p<N>}`, those of one UTC day of results
-with `{<prefix>:day:<D>}`. Scripts touch keys of several partitions: wattstorm needs
-a single primary, and what it keeps goes back as a whole if that store does.
+Keys of one partition of a log begin with `{<prefix>:<log>:p<N>}`; what a consumer keeps of it
+goes on with the consumer's name: `{wattstorm:readings:p3}:sums:fence`. Those of one UTC day of
+results begin with `{<prefix>:day:<D>}`. Scripts touch keys of several partitions: wattstorm
+needs a single primary, and what it keeps goes back as a whole if that store does.
 
 What bounds each, so that a store holds no more after years than after weeks:
 
 | key | holds | bounded by |
 |---|---|---|
-| p: log, poison | entries, those passed unapplied | log.backlog_mb; trimmed behind snapshots |
-| p: head, fence, audit | scalars | as they are |
-| p: partials | sums by slot | the open days: closed ones are folded (`closing`) |
-| p: dirty | slots to publish | the open days |
-| p: dead, dead:account | dead letters | dead_letters.keep, keep_mb |
-| p: producer:… | last number of a producer | PRODUCER_LIFETIME_S after it last sent |
-| p: audit:producer:… | its counters | the same |
-| p: audit:day:… | counters of a day and channel | results.expire_days, and a month |
+| log: log | entries | log.backlog_mb; trimmed behind snapshots |
+| log: head | scalars | as they are |
+| log: producer:… | last number of a producer | PRODUCER_LIFETIME_S after it last sent |
+| consumer: fence, audit | scalars | as they are |
+| consumer: poison | entries passed unapplied | the log: trimmed with it |
+| consumer: snapshots | names of snapshots | four |
+| consumer: dead, dead:account | dead letters | dead_letters.keep, keep_mb |
+| sums: partials | sums by slot | the open days: closed ones are folded (`closing`) |
+| sums: dirty | slots to publish | the open days |
+| sums: audit:producer:… | a producer's counters | PRODUCER_LIFETIME_S after it last sent |
+| sums: audit:day:… | counters of a day and channel | results.expire_days, and a month |
 | day: curve:…, stamps, closed | results, and the sums they are made of | results.expire_days |
 | days | days with results | the same |
 | provisional | published slots that are not final | stream.deadline_hours |
 | ingest, ingest:dead | counters, refused rows | dead_letters.keep, keep_mb |
-| meta, backlog, folds | scalars | as they are |
+| meta, <log>:backlog, folds | scalars | as they are |
 | workers | heartbeats | one per task |
 | engine:… | a topology's lease | ten seconds |
 """
@@ -28,32 +32,49 @@ What bounds each, so that a store holds no more after years than after weeks:
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Final
+
+READINGS: Final = "readings"
+"""The log of what meters say, and of what decides how it is read."""
+SUMS: Final = "sums"
+"""The consumer of `READINGS` that adds them up."""
 
 
-class PartitionKeys:
-    """Keys of one partition: its log, its fence and what changes with the fence."""
+class LogKeys:
+    """Keys of one partition of a log."""
 
-    def __init__(self, prefix: str, partition: int) -> None:
-        self.tag = tag = f"{{{prefix}:p{partition}}}"
+    def __init__(self, prefix: str, partition: int, log: str = READINGS) -> None:
+        self.tag = tag = f"{{{prefix}:{log}:p{partition}}}"
         self.log = f"{tag}:log"
         self.head = f"{tag}:head"
-        self.fence = f"{tag}:fence"
-        self.partials = f"{tag}:partials"
-        self.dirty = f"{tag}:dirty"
-        self.audit = f"{tag}:audit"
-        self.dead = f"{tag}:dead"
-        self.dead_account = f"{tag}:dead:account"
-        self.poison = f"{tag}:poison"
-        self.snapshots = f"{tag}:snapshots"
+        self.backlog = f"{prefix}:{log}:backlog"
 
     def producer(self, name: str) -> str:
         return f"{self.tag}:producer:{name}"
 
+
+class PartitionKeys(LogKeys):
+    """The same, and those of a consumer: its fence and what changes with the fence."""
+
+    def __init__(
+        self, prefix: str, partition: int, log: str = READINGS, consumer: str = SUMS
+    ) -> None:
+        super().__init__(prefix, partition, log)
+        self.own = own = f"{self.tag}:{consumer}"
+        self.fence = f"{own}:fence"
+        self.partials = f"{own}:partials"
+        self.dirty = f"{own}:dirty"
+        self.audit = f"{own}:audit"
+        self.dead = f"{own}:dead"
+        self.dead_account = f"{own}:dead:account"
+        self.poison = f"{own}:poison"
+        self.snapshots = f"{own}:snapshots"
+
     def audit_day(self, utc_day: int, channel: int) -> str:
-        return f"{self.audit}:day:{utc_day}:{channel}"
+        return f"{self.own}:{audit_of_day(utc_day, channel)}"
 
     def audit_producer(self, name: str) -> str:
-        return f"{self.audit}:producer:{name}"
+        return f"{self.own}:{audit_of_producer(name)}"
 
 
 class DayKeys:
@@ -76,7 +97,6 @@ class StoreKeys:
         self.provisional = f"{prefix}:provisional"
         self.folds = f"{prefix}:folds"
         self.meta = f"{prefix}:meta"
-        self.backlog = f"{prefix}:backlog"
         self.ingest = f"{prefix}:ingest"
         self.workers = f"{prefix}:workers"
         self.births = f"{prefix}:births"
@@ -88,8 +108,30 @@ class StoreKeys:
 
 
 @lru_cache(maxsize=4096)
-def partition_keys(prefix: str, partition: int) -> PartitionKeys:
-    return PartitionKeys(prefix, partition)
+def partition_keys(
+    prefix: str, partition: int, log: str = READINGS, consumer: str = SUMS
+) -> PartitionKeys:
+    return PartitionKeys(prefix, partition, log, consumer)
+
+
+@lru_cache(maxsize=4096)
+def log_keys(prefix: str, partition: int, log: str = READINGS) -> LogKeys:
+    return LogKeys(prefix, partition, log)
+
+
+def backlog_key(prefix: str, log: str = READINGS) -> str:
+    """Bytes that wait in all partitions of a log together."""
+    return log_keys(prefix, 0, log).backlog
+
+
+def audit_of_day(utc_day: int, channel: int) -> str:
+    """Counters of a UTC day, below a consumer's own keys."""
+    return f"audit:day:{utc_day}:{channel}"
+
+
+def audit_of_producer(name: str) -> str:
+    """Counters of a producer, below a consumer's own keys."""
+    return f"audit:producer:{name}"
 
 
 def day_keys(prefix: str, utc_day: int) -> DayKeys:

@@ -1,4 +1,4 @@
-"""The log: one stream a partition, entries numbered 1, 2, 3 … without holes.
+"""The log: one stream per partition, entries numbered 1, 2, 3 … without holes.
 
 - `append` is idempotent: a producer numbers its blocks from 1 in each
   partition, and the log takes number n only after n - 1, and once.
@@ -6,6 +6,8 @@
   never by length, which would drop unread ones in silence.
 - Bytes that wait for a commit are bounded, over all partitions: at the bound an
   append is "full" (or shed and counted), and nothing is written. See `backlog`.
+- An entry has a kind: "" for a block, else what it says to whoever reads the log. All kinds
+  take part in positions, chain and bytes alike.
 """
 
 from __future__ import annotations
@@ -19,14 +21,14 @@ from redis.exceptions import NoScriptError, ResponseError
 from wattstorm.errors import FencedOff, FenceMoved, LogGap
 from wattstorm.store.backlog import Bound
 from wattstorm.store.connection import Connection
-from wattstorm.store.keys import PartitionKeys, partition_keys, store_keys
+from wattstorm.store.keys import READINGS, SUMS, LogKeys, backlog_key, log_keys, partition_keys
 from wattstorm.store.scripts import Argument, Script
 
 PRODUCER_LIFETIME_S: Final = 7 * 86_400
 """How long a producer's last number is remembered after its last block."""
 _JOINED: Final = 16_384  # blocks below this are copied into one send, others sent in place
 
-_APPEND, _CLAIM, _TRIM = Script("append"), Script("claim"), Script("trim")
+_APPEND, _CLAIM, _TRIM = Script("append", "add_entry"), Script("claim"), Script("trim")
 
 
 class Append(NamedTuple):
@@ -63,12 +65,13 @@ class Claim(NamedTuple):
 
 class Entry(NamedTuple):
     """chain: stands for this entry and all before it, arrival times included; two logs
-    that have the same one at a position are the same up to there."""
+    that have the same one at a position are the same up to there. kind: "" for a block."""
 
     position: int
     data: bytes
     arrived_ms: int
     chain: bytes = b""
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +88,13 @@ class Head:
 
 
 class Log:
-    """The logs of all partitions. `bound`: bytes that may wait in them together, 0 for no bound."""
+    """All partitions of one log. `bound`: bytes that may wait in them together, 0 for no bound."""
 
-    def __init__(self, connection: Connection, prefix: str, *, bound: int = 0) -> None:
+    def __init__(
+        self, connection: Connection, prefix: str, *, name: str = READINGS, bound: int = 0
+    ) -> None:
         self.connection, self.prefix, self.bound = connection, prefix, Bound(bound)
-        self._backlog = store_keys(prefix).backlog
+        self.name, self._backlog = name, backlog_key(prefix, name)
         self._heads: dict[tuple[int, str], bytes] = {}
 
     def append(
@@ -238,7 +243,13 @@ class Log:
         # In a list of its own: by the bare name redis-py would turn each entry into a dict.
         rows = self.connection.run("read the log", lambda: self._raw(*command))
         entries = [
-            Entry(int(i.split(b"-")[0]), f[1], int(f[3]), f[7] if len(f) > 7 else b"")
+            Entry(
+                int(i.split(b"-")[0]),
+                f[1],
+                int(f[3]),
+                f[7] if len(f) > 7 else b"",
+                f[9].decode() if len(f) > 9 else "",
+            )
             for i, f in rows
         ]
         if [entry.position for entry in entries] != list(range(first, last + 1)):
@@ -264,14 +275,16 @@ class Log:
         finally:
             pool.release(link)
 
-    def trim(self, partition: int, position: int, token: str, nonce: str = "") -> int:
-        """Remove entries up to `position`; the first position left.
+    def trim(
+        self, partition: int, position: int, token: str, nonce: str = "", *, consumer: str = SUMS
+    ) -> int:
+        """Remove entries up to `position`, of which a consumer needs none; the first one left.
 
         nonce: of the snapshot that reflects them, "" for whoever knows without. FencedOff if
         `token` is not the owner's, FenceMoved if the store went back: its fence is below
         `position`, or it does not know the snapshot (any more).
         """
-        keys = self._keys(partition)
+        keys = partition_keys(self.prefix, partition, self.name, consumer)
         status, value = _TRIM.run(
             self.connection,
             "trim the log",
@@ -297,8 +310,8 @@ class Log:
         rows = [{key.decode(): value for key, value in head.items()} for head in found]
         return [Head(**{name: int(row[name]) for name in names & row.keys()}) for row in rows]
 
-    def _keys(self, partition: int) -> PartitionKeys:
-        return partition_keys(self.prefix, partition)
+    def _keys(self, partition: int) -> LogKeys:
+        return log_keys(self.prefix, partition, self.name)
 
 
 def _bulk(value: bytes) -> bytes:

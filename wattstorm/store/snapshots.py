@@ -1,7 +1,7 @@
 """Snapshots: a partition's arrays and the log position that they reflect, in a directory.
 
-    <state_dir>/p<partition>/<lineage>/<position>.<nonce>.snap    see `snapshot_file`
-                                       <position>.<nonce>.rows    see `segments`
+    <state_dir>/<log>/<consumer>/p<partition>/<lineage>/<position>.<nonce>.snap    `snapshot_file`
+                                                        <position>.<nonce>.rows    `segments`
 
 A .snap appears under its name only when it is whole and on disk, and only once the
 store knows its nonce. Who takes a partition starts from the newest one that the
@@ -25,6 +25,7 @@ import numpy.typing as npt
 from wattstorm.errors import RegisterError, SnapshotError
 from wattstorm.private_files import make_private, open_private
 from wattstorm.store import segments, snapshot_file
+from wattstorm.store.keys import READINGS, SUMS
 from wattstorm.store.segments import Rows, Segments, files_of
 from wattstorm.store.snapshot_file import Arrays
 
@@ -46,14 +47,23 @@ class Mark(NamedTuple):
 
 
 class SnapshotDir:
-    """The snapshots of one partition of one store.
+    """A consumer's snapshots of one partition of a log of one store.
 
     refused: why some were passed over; unreadable: those of them whose file is there, or
     should be, but cannot be read; segments: the rows of cells, most of what is written.
     """
 
-    def __init__(self, state_dir: str | Path, partition: int, lineage: str) -> None:
-        self.directory = Path(state_dir) / f"p{partition}" / lineage
+    def __init__(
+        self,
+        state_dir: str | Path,
+        partition: int,
+        lineage: str,
+        *,
+        log: str = READINGS,
+        consumer: str = SUMS,
+    ) -> None:
+        self._root = Path(state_dir)
+        self.directory = self._root / log / consumer / f"p{partition}" / lineage
         self.partition, self.lineage = partition, lineage
         self.segments = Segments(self.directory)
         self.refused: list[Exception] = []
@@ -242,11 +252,9 @@ class SnapshotDir:
 
     def _make_directory(self) -> None:
         if not self.directory.is_dir():
-            of_partition = self.directory.parent
-            make_private(
-                make_private(make_private(of_partition.parent) / of_partition.name) / self.lineage
-            )
-            for parent in (of_partition, of_partition.parent):
+            made = make_private(self._root)
+            for name in self.directory.relative_to(self._root).parts:
+                parent, made = made, make_private(made / name)
                 _sync(parent)
 
 

@@ -1,23 +1,29 @@
 -- A task takes a partition: the epoch rises, every older token is worth nothing from here on.
--- KEYS: fence, poison, snapshots, births   ARGV: birth of the task (see birth), nonce
--- Returns {1, position, token, highest, epoch, takes, tries, poisoned positions, lineage,
--- snapshots known (nonce, position, …)} or {0, owner}.
+-- KEYS: fence, poison, snapshots, births
+-- ARGV: birth of the task (see birth), nonce, then pairs (scalar, value) that a fence gets once:
+--   what is in force from the first entry on
+-- Returns {1, token, the fence (name, value, …), positions passed unapplied, snapshots known
+-- (nonce, position, …)} or {0, owner}.
 -- takes counts how often this was done since the fence last moved: whoever dies over a block
 -- leaves it higher. The lineage is the first owner's nonce: no other store has it.
 -- HDEL first: a write that full memory does not refuse lets those behind it pass, and only a
 -- stream that runs on can make room.
 redis.call('HDEL', KEYS[1], '')
-local fence = redis.call('HMGET', KEYS[1], 'position', 'owner', 'birth', 'highest', 'tries', 'lineage')
+local fence = redis.call('HMGET', KEYS[1], 'position', 'owner', 'birth', 'lineage')
 if fence[3] and tonumber(fence[3]) > tonumber(ARGV[1]) then return {0, fence[2]} end
 local epoch = redis.call('HINCRBY', KEYS[1], 'epoch', 1)
 local token = string.format('%.0f', epoch) .. ':' .. ARGV[2]
-local lineage = fence[6] or ARGV[2]
-redis.call('HSET', KEYS[1], 'owner', token, 'birth', ARGV[1], 'lineage', lineage,
-  'position', fence[1] or '0', 'highest', fence[4] or '-1')
-local takes = redis.call('HINCRBY', KEYS[1], 'takes', 1)
+redis.call('HSET', KEYS[1], 'owner', token, 'birth', ARGV[1], 'lineage', fence[4] or ARGV[2],
+  'position', fence[1] or '0')
+redis.call('HINCRBY', KEYS[1], 'takes', 1)
+for i = 3, #ARGV, 2 do
+  if not redis.call('HGET', KEYS[1], ARGV[i]) then
+    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
+  end
+end
 -- A store that went back may meet a task of its future: who is born from now on is younger.
 if tonumber(redis.call('GET', KEYS[4]) or 0) < tonumber(ARGV[1]) then
   redis.call('SET', KEYS[4], ARGV[1])
 end
-return {1, fence[1] or '0', token, fence[4] or '-1', epoch, takes, fence[5] or '0',
-  redis.call('ZRANGE', KEYS[2], 0, -1), lineage, redis.call('ZRANGE', KEYS[3], 0, -1, 'WITHSCORES')}
+return {1, token, redis.call('HGETALL', KEYS[1]), redis.call('ZRANGE', KEYS[2], 0, -1),
+  redis.call('ZRANGE', KEYS[3], 0, -1, 'WITHSCORES')}

@@ -1,4 +1,4 @@
--- Append one block to a partition's log, once.
+-- Append one block to a partition's log, once. Below add_entry.lua.
 -- KEYS: log, head, producer, backlog
 -- ARGV: number, block, readings, bytes that all partitions may share (0: no bound), bytes that
 --   each has for itself, shed (0 or 1), session, lifetime in s
@@ -18,11 +18,10 @@ local number = tonumber(ARGV[1])
 if number <= last then return {'double', 0, last} end
 if number > last + 1 then return {'gap', 0, last} end
 
-local head = redis.call('HMGET', KEYS[2], 'tail', 'appended', 'committed', 'trimmed', 'chain')
-local position = tonumber(head[1] or 0) + 1
-local appended = tonumber(head[2] or 0)
+local head = redis.call('HMGET', KEYS[2], 'appended', 'committed', 'trimmed')
+local appended = tonumber(head[1] or 0)
 local size, pool, own = #ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5])
-local waiting, kept = appended - tonumber(head[3] or 0), appended - tonumber(head[4] or 0)
+local waiting, kept = appended - tonumber(head[2] or 0), appended - tonumber(head[3] or 0)
 local mark = ARGV[1] .. ' ' .. session
 -- A partition takes what it needs as long as there is room in what all of them share; beyond
 -- that, up to what each has for itself, so that none starves.
@@ -39,18 +38,6 @@ if pool > 0 and ((waiting > 0 and waiting + size > own and (all[1] or 0) + size 
   redis.call('HINCRBY', KEYS[2], 'shed_readings', ARGV[3])
   return {'shed', 0, number}
 end
-local time = redis.call('TIME')
-local arrived = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
-local total = string.format('%.0f', appended + size)
-local tail = string.format('%.0f', position)
--- Each entry's chain stands for it and all before it: the same chain, the same log up to there.
--- A block's header holds its producer, number and checksum; a block that is none has its length.
-local chain = string.sub(redis.sha1hex(table.concat(
-  {head[5] or '', arrived, size, string.sub(ARGV[2], 1, 96)}, ' ')), 1, 20)
--- The first write: with memory full it is refused, and nothing has changed.
-redis.call('XADD', KEYS[1], tail .. '-0', 'b', ARGV[2], 't', arrived, 'a', total, 'h', chain)
-redis.call('HSET', KEYS[2], 'tail', tail, 'appended', total, 'chain', chain)
+local position = add_entry(KEYS[1], KEYS[2], KEYS[4], '', ARGV[2])
 redis.call('SET', KEYS[3], mark, 'EX', ARGV[8])
-redis.call('HINCRBY', KEYS[4], 'waiting', size)
-redis.call('HINCRBY', KEYS[4], 'kept', size)
 return {'new', position, number}

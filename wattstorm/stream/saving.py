@@ -23,13 +23,13 @@ from pathlib import Path
 import numpy as np
 
 from wattstorm.errors import FenceMoved, SnapshotError, StoreError
-from wattstorm.metering.partition import Partition
 from wattstorm.setting_sections import Snapshot
 from wattstorm.store import backlog
 from wattstorm.store.commit import PartitionStore
 from wattstorm.store.disk import Disk
 from wattstorm.store.log import Log
 from wattstorm.store.snapshots import Mark, SnapshotDir
+from wattstorm.stream.state import State
 
 REST = 9.0
 """After a snapshot that took t seconds, the next one waits for REST * t."""
@@ -42,7 +42,7 @@ class Owned:
 
     store: PartitionStore
     token: str
-    state: Partition
+    state: State
     snapshots: SnapshotDir
     saved: list[Mark]
     """The usable snapshots, oldest first."""
@@ -58,7 +58,7 @@ class Owned:
     forgotten: bool = False
     """The store did not take a snapshot: the partition is another's, or it went back."""
     cautious: bool = False
-    """The next batch is run one block at a time: see `bolts.minibatch`."""
+    """The next batch is run one block at a time: see `stream.consumer`."""
 
     @property
     def number(self) -> int:
@@ -78,7 +78,7 @@ class _Running:
 
 
 class Saver:
-    """Saves the states of one task's partitions; `rules`: when.
+    """Saves the states of one task's partitions; `rules`: when; `consumer`: whose.
 
     backlog_mb: producers wait when four times this is not trimmed yet, over all partitions.
     A log is trimmed behind the last but one of its snapshots, so three times what is read
@@ -91,8 +91,10 @@ class Saver:
     day, would else save one of them again and again while it fills.
     """
 
-    def __init__(self, rules: Snapshot, tasks: int, log: Log, backlog_mb: int) -> None:
-        self.rules, self.log = rules, log
+    def __init__(
+        self, rules: Snapshot, tasks: int, log: Log, backlog_mb: int, consumer: str
+    ) -> None:
+        self.rules, self.log, self.consumer = rules, log, consumer
         self.share = min(rules.every_mb, backlog_mb / 2) * 1_000_000 / tasks
         self.full = backlog.UNTRIMMED * backlog_mb * 1_000_000
         self.disk = Disk(log.connection)
@@ -105,25 +107,27 @@ class Saver:
 
     def look(self) -> None:
         """Ask how full the log is."""
-        kept = backlog.read(self.log.connection, self.log.prefix).kept
+        kept = backlog.read(self.log.connection, self.log.prefix, self.log.name).kept
         self.pressed = kept >= self.full / 2
 
-    def save_if_due(self, owned: Collection[Owned]) -> None:
-        """Begin a snapshot if enough was read, or enough time passed, since the last ones."""
+    def save_if_due(self, owned: Collection[Owned]) -> bool:
+        """Begin a snapshot if enough was read, or enough time passed, since the last ones;
+        whether one was begun."""
         self.collect()
         if self._running is not None:
-            return
+            return False
         now = time.monotonic()
         read = sum(own.unsaved_bytes for own in owned)
         hurry = self.pressed or read >= 2 * self.share
         if now < self._rest_until and not hurry:
-            return
+            return False
         due = hurry or read >= self.share
         if not due and now - self._begun_at < self.rules.every_s:
-            return
+            return False
         ready = [own for own in owned if unsaved(own) and own.doubt is None]
         if ready:
             self.begin(max(ready, key=lambda own: own.unsaved_bytes if due else -own.tried_at))
+        return bool(ready)
 
     def begin(self, own: Owned) -> None:
         """Copy what changed of the state, and write it beside the stream."""
@@ -187,8 +191,9 @@ class Saver:
             return
         lone = not unsaved(own) and (len(own.saved) == 1 or self.pressed)
         if len(ahead) > 1 or lone:
-            self.log.trim(own.number, ahead[0].position, own.token, ahead[0].nonce)
-            own.trimmed, own.trimmed_at = ahead[0].position, time.monotonic()
+            base = ahead[0]
+            self.log.trim(own.number, base.position, own.token, base.nonce, consumer=self.consumer)
+            own.trimmed, own.trimmed_at = base.position, time.monotonic()
 
     def finish(self, owned: list[Owned]) -> None:
         """At a clean stop: save what is not saved, so that the next start replays nothing."""

@@ -17,21 +17,20 @@ What cannot be restored or replayed does not lock the partition for ever:
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from bolts.saving import Owned, Saver
-from wattstorm.errors import BlockError, FencedOff, LogGap, StoreError, of_installation
-from wattstorm.metering import block as blocks
-from wattstorm.metering.partition import Partition, Rules
+from wattstorm.errors import FencedOff, LogGap, StoreError, of_installation
 from wattstorm.store.commit import Fence, PartitionStore, give_birth
 from wattstorm.store.deadletters import share_of
 from wattstorm.store.log import Entry, Log
 from wattstorm.store.snapshots import Arrays, Mark, SnapshotDir
+from wattstorm.stream.saving import Owned, Saver
+from wattstorm.stream.state import MakeState, State
 
 if TYPE_CHECKING:
     from logging import Logger
+    from typing import Any
 
-    from wattstorm.register.register import Register
     from wattstorm.settings import Settings
     from wattstorm.store.connection import Connection
 
@@ -39,12 +38,13 @@ REPLAY_ENTRIES = 64
 
 
 class Taking:
-    """The part of a `MinibatchBolt` that takes partitions."""
+    """The part of a `Consumer` that takes partitions."""
 
+    name: str
+    partitions: int
+    make_state: MakeState
     logger: Logger
     settings: Settings
-    register: Register
-    rules: Rules
     connection: Connection
     log_store: Log
     saver: Saver
@@ -63,7 +63,7 @@ class Taking:
         state, replayed = self.brought_to(store, snapshots, restored, fence)
         if state is not restored:
             usable = []  # nothing leads from them to here
-        state.closed = store.lows()
+        state.resume(fence.scalars)
         return Owned(
             store,
             fence.token,
@@ -80,36 +80,45 @@ class Taking:
             self.connection,
             self.settings.store.prefix,
             partition,
+            log=self.log_store.name,
+            consumer=self.name,
             keep_dead=self.settings.dead_letters.keep,
             keep_dead_bytes=share_of(
                 self.settings.dead_letters.keep_mb,
-                self.register.partitions,
+                self.partitions,
                 self.connection.info.maxmemory,
             ),
-            expire_days=self.settings.results.expire_days,
         )
 
     def snapshots_of(self, partition: int, lineage: str) -> SnapshotDir:
-        return SnapshotDir(self.state_directory, partition, lineage)
+        return SnapshotDir(
+            self.state_directory,
+            partition,
+            lineage,
+            log=self.log_store.name,
+            consumer=self.name,
+        )
 
     def restored(
         self, partition: int, snapshots: SnapshotDir, fence: Fence
-    ) -> tuple[Partition, list[Mark]]:
+    ) -> tuple[State, list[Mark]]:
         """The newest usable snapshot's state, or an empty one; and the snapshots up to it."""
 
-        def restore(arrays: Arrays, header: dict[str, Any]) -> Partition:
-            return Partition.restore(partition, self.register, self.rules, arrays, header)
+        def restore(arrays: Arrays, header: dict[str, Any]) -> State:
+            state = self.make_state(partition, fence.scalars)
+            state.restore(arrays, header)
+            return state
 
         known = [mark for mark in fence.snapshots if mark.position <= fence.position]
         found = snapshots.newest(known, restore)
         if found is None:
-            return Partition(partition, self.register, self.rules), []
+            return self.make_state(partition, fence.scalars), []
         state, newest = found
         return state, [mark for mark in snapshots.marks() if mark in known and mark <= newest]
 
     def brought_to(
-        self, store: PartitionStore, snapshots: SnapshotDir, state: Partition, fence: Fence
-    ) -> tuple[Partition, int]:
+        self, store: PartitionStore, snapshots: SnapshotDir, state: State, fence: Fence
+    ) -> tuple[State, int]:
         """The state at the fence, and the bytes of the log that were replayed for it."""
         try:
             return state, self.replay(state, fence)
@@ -130,21 +139,21 @@ class Taking:
             why = f"the log could not be replayed for the {failures}th time ({error!r})"
             return self.without_memory(state.number, fence, why), 0
 
-    def replay(self, state: Partition, fence: Fence) -> int:
+    def replay(self, state: State, fence: Fence) -> int:
         """Bring the state to the fence out of the log; how many bytes that took."""
         replayed = 0
         while state.position < fence.position:
             last = min(fence.position, state.position + REPLAY_ENTRIES)
             for entry in self.fetch(state.number, state.position + 1, last):
                 if entry.position in fence.poisoned:
-                    state.refuse(entry.position)
+                    state.refuse(entry, "poison", "it was passed before")
                 else:
-                    apply_entry(state, entry)
+                    state.apply(entry)
                 replayed += len(entry.data)
             state.keep()
         return replayed
 
-    def without_memory(self, partition: int, fence: Fence, why: str) -> Partition:
+    def without_memory(self, partition: int, fence: Fence, why: str) -> State:
         self.logger.error(
             "partition %d: no snapshot fits and %s; slots up to %d are "
             "closed, their late readings go to the dead letters as state_lost",
@@ -152,19 +161,9 @@ class Taking:
             why,
             fence.highest,
         )
-        state = Partition(partition, self.register, self.rules)
-        state.start_after(fence.position, fence.highest)
+        state = self.make_state(partition, fence.scalars)
+        state.start_after(fence.position, fence.scalars)
         return state
 
     def fetch(self, partition: int, first: int, last: int) -> list[Entry]:
         return self.log_store.read(partition, first, last)
-
-
-def apply_entry(state: Partition, entry: Entry) -> Any:
-    """Apply one entry of the log: what became of its readings, or the BlockError that it is."""
-    try:
-        block = blocks.decode(entry.data)
-    except BlockError as error:
-        state.refuse(entry.position)
-        return error
-    return block, state.apply(block, entry.position, entry.arrived_ms)

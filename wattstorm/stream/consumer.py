@@ -1,0 +1,286 @@
+"""A consumer is (log, name, state): the transactional contract, once, for all of them.
+
+    own       take the partition: newest snapshot that the store knows, then the
+              log up to the fence, without adding anything twice
+    fetch     the entries after the fence, up to the batch's last
+    try       only where one failed before: count, in the store, that it is tried
+    apply     to memory, tentatively
+    commit    fence, sums and counters in one script, or nothing
+    keep      what was tentative stands
+    announce  tell who is downstream
+    save      a snapshot, now and then; trim the log behind the last but one
+
+A batch at or below the fence is acknowledged and ignored; one that begins past
+fence + 1 fails back to who gave it. A lost answer leaves the partition in doubt:
+before anything else is done with it, the fence is asked. Each step is a method
+so that tests can end the process between any two.
+
+A batch that always raises, or kills its process, must not stop its partition.
+The fence counts how often the partition was taken since it last moved: from the
+second time on the next batch goes one block at a time, each counted before it
+is applied. A block begun `batch.attempts` times without a commit goes to the
+dead letters as it is (`poison`), and the fence passes it.
+
+An error of the installation (`errors.of_installation`: a register that cannot be
+used, no memory, an unreadable file) is nobody's poison: no try is counted for it.
+The partition stands still and says why, here and in its fence, and is taken again
+and again until that is mended. Nothing else stops.
+
+Blocks that only stand near are safe. Counted is only the block that is applied
+at that moment, alone, and its commit clears the count; so a death that comes
+from outside costs an innocent block one try if it hits that very moment, and
+`attempts` of them in a row would have to hit the same one. Tries that the store
+cut short are one try, as long as their task lives.
+
+Nothing here knows who gives the batches: a bolt of Storm (`bolts.minibatch`), or a process of
+its own.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from wattstorm.errors import (
+    FencedOff,
+    FenceMoved,
+    LogGap,
+    StoreError,
+    StoreUnreachable,
+    WattstormError,
+    of_installation,
+    remedy_of,
+)
+from wattstorm.settings import Settings
+from wattstorm.store.connection import Connection
+from wattstorm.store.log import Entry, Log
+from wattstorm.store.writes import Writes
+from wattstorm.stream.saving import Owned, Saver
+from wattstorm.stream.state import MakeState
+from wattstorm.stream.taking import Taking
+
+
+class Consumer(Taking):
+    """See the module. One for each task, with the partitions that it holds.
+
+    log, name: together they name fence, snapshots and all keys; partitions: how many the log has,
+    which share bounds; tasks: how many hold them together; announce: called with (partition,
+    position) after each commit; failed: with what a batch raised that is no matter of the store;
+    let_through: what is not the consumer's to catch.
+    """
+
+    let_through: tuple[type[BaseException], ...] = ()
+
+    def __init__(
+        self,
+        log: str,
+        name: str,
+        make_state: MakeState,
+        *,
+        settings: Settings,
+        connection: Connection,
+        partitions: int,
+        tasks: int = 1,
+        announce: Callable[[int, int], None] = lambda partition, position: None,
+        failed: Callable[[Exception], None] = lambda error: None,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        self.name, self.make_state, self.partitions = name, make_state, partitions
+        self.settings, self.connection = settings, connection
+        self.logger = logger or logging.getLogger(__name__)
+        self.tell, self.failed = announce, failed
+        self.log_store = Log(connection, settings.store.prefix, name=log)
+        self.state_directory = Path(settings.data.directory) / "state"
+        self.saver = Saver(
+            settings.snapshot,
+            min(tasks, partitions),
+            self.log_store,
+            settings.log.backlog_mb,
+            name,
+        )
+        self.owned: dict[int, Owned] = {}
+        self.birth_us: int | None = None
+        self.down = False
+
+    # --- the contract -----------------------------------------------------------
+
+    def process(self, partition: int, first: int, last: int) -> bool:
+        """Take the entries first … last of a partition; True if all of them are passed now,
+        False if they are to come again."""
+        return self.guarded(partition, lambda: self.run_batch(partition, first, last))
+
+    def guarded(self, partition: int, work: Callable[[], bool]) -> bool:
+        """`work()`; False if it failed. Nothing tentative stays then."""
+        try:
+            done = work()
+        except (FencedOff, FenceMoved, LogGap) as error:
+            self.logger.warning("partition %d is dropped: %s", partition, error)
+            self.owned.pop(partition, None)
+            return False
+        except StoreError as error:
+            if not self.down:
+                self.logger.error("partition %d waits: %s", partition, error)
+            self.down = True
+            own = self.owned.get(partition)
+            if own is not None and own.doubt is None:
+                own.state.undo()
+            return False
+        except self.let_through:
+            raise
+        except Exception as error:
+            # The process may serve other partitions; this one is taken again, and counted.
+            own = self.owned.pop(partition, None)
+            if of_installation(error):
+                self.stand_still(partition, own, error)
+            else:
+                self.logger.exception("partition %d is dropped: %s", partition, error)
+            self.failed(error)
+            return False
+        self.down = False
+        return done
+
+    def stand_still(self, partition: int, own: Owned | None, error: Exception) -> None:
+        """Say what stops the partition, where it is looked for; no block is to blame."""
+        what = (
+            error.what if isinstance(error, WattstormError) else f"{type(error).__name__}: {error}"
+        )
+        why = f"{what}; {remedy_of(error)}"
+        self.logger.error("partition %d stands still: %s", partition, why, exc_info=error)
+        with suppress(StoreError):  # then it is said at the next attempt
+            self.store_of(partition).stand_still(own.token if own else "", why)
+
+    def run_batch(self, partition: int, first: int, last: int) -> bool:
+        """True if all of the batch is passed now."""
+        own = self.own(partition)
+        if last <= own.state.position:
+            self.still_there(own)
+            return True
+        if first > own.state.position + 1:
+            return False
+        while own.state.position < last:
+            self.run_range(own, own.state.position + 1 if own.cautious else last)
+        own.cautious = False
+        return True
+
+    def run_range(self, own: Owned, last: int) -> None:
+        """The entries after the fence, up to `last`, in one commit."""
+        fence = own.state.position
+        entries = self.fetch(own.number, fence + 1, last)
+        poison = self.begin_try(own, last) if own.cautious else ""
+        try:
+            writes = self.poison(own, entries[0], poison) if poison else self.apply(own, entries)
+            own.doubt = last
+            self.commit(own, fence, entries, writes, last if poison else 0)
+        except StoreUnreachable:
+            raise  # in doubt: the fence is asked before anything else
+        except BaseException:
+            own.doubt = None
+            own.state.undo()
+            raise
+        self.keep(own)
+        own.unsaved_bytes += sum(len(entry.data) for entry in entries)
+        self.announce(own)
+
+    def begin_try(self, own: Owned, position: int) -> str:
+        """Count that the block is tried; why it is not to be, if so."""
+        may, tries = own.store.try_block(own.token, position, self.settings.batch.attempts)
+        if may:
+            return ""
+        self.logger.error(
+            "partition %d: block %d failed its task %d times and goes to the dead letters",
+            own.number,
+            position,
+            tries,
+        )
+        return f"tried {tries} times, each time its task failed or died before the commit"
+
+    def apply(self, own: Owned, entries: list[Entry]) -> Writes:
+        """Apply entries to `own.state`, tentatively; what that changes."""
+        for entry in entries:
+            own.state.apply(entry)
+        return own.state.writes()
+
+    def poison(self, own: Owned, entry: Entry, what: str) -> Writes:
+        """Pass an entry without applying it; what that changes."""
+        own.state.refuse(entry, "poison", what)
+        return own.state.writes()
+
+    def commit(
+        self, own: Owned, fence: int, entries: list[Entry], writes: Writes, poisoned: int
+    ) -> None:
+        """Move the fence and write what changed, atomically."""
+        own.store.commit(
+            own.token,
+            fence,
+            entries[-1].position,
+            writes,
+            committed_bytes=sum(len(entry.data) for entry in entries),
+            poisoned=poisoned,
+            chain=entries[-1].chain,
+        )
+
+    def keep(self, own: Owned) -> None:
+        """The commit is known: what was tentative stands."""
+        own.doubt = None
+        own.state.keep()
+
+    def announce(self, own: Owned) -> None:
+        """Say that the partition's fence moved."""
+        self.tell(own.number, own.state.position)
+
+    # --- taking a partition -------------------------------------------------------
+
+    def own(self, partition: int) -> Owned:
+        """The partition, taken and brought up to the fence if it was not ours yet."""
+        own = self.owned.get(partition)
+        if own is None:
+            own = self.owned[partition] = self.take(partition)
+        if own.doubt is not None:
+            self.ask_the_fence(own)
+        return own
+
+    # --- doubt ----------------------------------------------------------------------
+
+    def ask_the_fence(self, own: Owned) -> None:
+        """A commit was not answered: was it carried out?"""
+        found = own.store.fence()
+        if found.token != own.token:
+            raise FencedOff(own.number, own.token, found.token)
+        if found.position == own.doubt:
+            self.keep(own)
+            self.announce(own)
+        else:
+            own.state.undo()
+            if found.position != own.state.position:
+                raise FenceMoved(own.number, own.state.position, found.position)
+            own.token = own.store.renew(own.token)
+        own.doubt = None
+
+    def still_there(self, own: Owned) -> None:
+        """FenceMoved if the store went back meanwhile: the sums have not what memory has."""
+        found = own.store.fence().position
+        if found < own.state.position:
+            raise FenceMoved(own.number, own.state.position, found)
+
+    # --- snapshots --------------------------------------------------------------------
+
+    def save_if_due(self, partition: int) -> None:
+        """After a batch of this partition: save the one of which most would be read again."""
+        self.guarded(partition, lambda: self.saver.save_if_due(self.owned.values()))
+
+    def tick(self) -> None:
+        """Now and then, with batches or without: save what is due, trim what is saved."""
+        with suppress(StoreError):  # the partitions say so
+            self.saver.look()
+        for own in list(self.owned.values()):
+            self.guarded(own.number, lambda own=own: self.look_after(own))  # type: ignore[misc]
+
+    def look_after(self, own: Owned) -> bool:
+        self.saver.trim(own)
+        return self.saver.save_if_due(self.owned.values())
+
+    def stop(self) -> None:
+        """A clean stop: the next start has nothing to replay."""
+        self.saver.finish(list(self.owned.values()))
