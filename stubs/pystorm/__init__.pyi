@@ -1,0 +1,1 @@
+"""Types of the parts of pystorm that wattstorm uses; pystorm ships none."""
