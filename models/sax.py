@@ -96,7 +96,7 @@ def packed(of: npt.ArrayLike) -> Words:
     """uint64[n], the words of symbols uint8[n, segments]."""
     known = np.asarray(of, np.uint64)
     shift = 4 * np.arange(known.shape[1], dtype=np.uint64)[::-1]
-    return np.bitwise_or.reduce((known & np.uint64(15)) << shift, axis=1)
+    return np.asarray(np.bitwise_or.reduce((known & np.uint64(15)) << shift, axis=1))
 
 
 def spelt(word: int, segments: int) -> str:

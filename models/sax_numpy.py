@@ -21,7 +21,10 @@ def segment_means(x: Array, segments: int) -> Array:
     share = np.maximum(share - np.maximum(part * slots, at * segments), 0)
     known = ~np.isnan(x)
     with np.errstate(invalid="ignore"):
-        return (np.where(known, x, 0.0) @ share.T.astype(float)) / (known @ share.T)
+        means: npt.NDArray[Any] = (np.where(known, x, 0.0) @ share.T.astype(float)) / (
+            known @ share.T
+        )
+    return means
 
 
 def curve_scale(x: Array) -> Array:

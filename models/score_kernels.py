@@ -96,7 +96,7 @@ def _rules(low, high, seen, scale, wider, surprise):  # type: ignore[no-untyped-
             constant += 1
             run = run + 1 if run and high[p] == last else 1
             last = np.int64(high[p])
-            same = same and (value < 0 or value == last)
+            same = same and (value < 0 or value == last)  # type: ignore[assignment]
             value = last
         else:
             run = 0

@@ -175,7 +175,7 @@ class PartitionDays:
             for k in (-1, 1)
         )
         three = np.concatenate([before, wh[at], after], axis=1)
-        return three[where, before.shape[1] + found.source[which]].astype(np.int64)
+        return np.asarray(three[where, before.shape[1] + found.source[which]], np.int64)
 
     def _in_time(self, found: Events, true: Ints, sent: Ints, wh: Wh, slots: range) -> pl.DataFrame:
         """Write what is sent in time into `wh`; its ledger, and that of what is never sent."""

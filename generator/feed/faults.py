@@ -288,7 +288,7 @@ def _draw(seed, meter, day, before, per_hour, rates, group, limits, kind, detail
     bits = draw(key, day, _STUCK)
     stuck = slots
     if uniform(bits) < rates[4]:
-        stuck = np.int64((bits & np.uint64(0xFFFF)) % np.uint64(slots))
+        stuck = np.int64((bits & np.uint64(0xFFFF)) % np.uint64(slots))  # type: ignore[assignment]
     for s in range(slots):
         if kind[s]:
             continue

@@ -116,7 +116,8 @@ def coincidence(
 
 def lively(days: Floats) -> Floats:
     """Days that are not nearly constant: distances between flat days say nothing."""
-    return days[days.std(axis=1) > 0.2 * np.maximum(days.mean(axis=1), 1e-6)]
+    moves: npt.NDArray[np.bool_] = days.std(axis=1) > 0.2 * np.maximum(days.mean(axis=1), 1e-6)
+    return days[moves]
 
 
 def closest_day(train: Floats, asked: Floats, most: int = 1500, seed: int = 0) -> float:

@@ -51,7 +51,7 @@ def odds(
     general = whole + _PRIOR * by_level / by_level.sum(axis=2, keepdims=True)
     general /= general.sum(axis=2, keepdims=True)
     found = count + _PRIOR * general
-    return (found / found.sum(axis=3, keepdims=True)).astype(np.float32)
+    return np.asarray(found / found.sum(axis=3, keepdims=True), np.float32)
 
 
 def alias(odds: npt.NDArray[np.floating]) -> npt.NDArray[np.uint32]:

@@ -123,7 +123,7 @@ def lenders(
     upto = size[:, None] + np.cumsum(size[near], axis=1)  # own and so many lenders
     enough = np.concatenate([size[:, None], upto], axis=1).min(axis=(2, 3)) >= ENOUGH
     needed = np.where(enough.any(axis=1), enough.argmax(axis=1), near.shape[1])
-    return needed.astype(np.int32)
+    return np.asarray(needed, np.int32)
 
 
 def lists(

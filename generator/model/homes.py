@@ -54,7 +54,7 @@ class Homes:
 
     @property
     def minutes(self) -> int:
-        return 1440 // self.wh.shape[2]
+        return 1440 // int(self.wh.shape[2])
 
     def present(self) -> npt.NDArray[np.bool_]:
         """bool[homes, days], the days that a home has."""

@@ -219,7 +219,7 @@ def _chain_day(key, day, home, row, kind, start, target, tables, rank):  # type:
         mean = target[part] / 255.0
         for _ in range(hours):
             level = np.int64((mean + habit[slot]) * levels)
-            level = min(max(level, 0), levels - 1)
+            level = min(max(level, 0), levels - 1)  # type: ignore[arg-type]
             bits = draw(key, day, MOVE + slot)
             place = np.int64(((bits & _MASK16) * np.uint64(states)) >> _16)
             entry = moves[level, state, place]

@@ -52,7 +52,7 @@ PHI: Final = np.array(
 def phi(z):  # type: ignore[no-untyped-def]
     """Φ(z), the rank of a normal score."""
     at = np.int64((z + PHI_REACH) * (PHI_SIZE / 8.0))
-    return PHI[min(max(at, 0), PHI_SIZE - 1)]
+    return PHI[min(max(at, 0), PHI_SIZE - 1)]  # type: ignore[index]
 
 
 @njit(cache=True, inline="always")
@@ -115,7 +115,7 @@ def weights(shares: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """float64[..., 3]: factors of walk, fast and alone, of shares [..., 2] of the variance."""
     given = np.asarray(shares, np.float64)
     alone = np.maximum(1 - given.sum(axis=-1, keepdims=True), 0)
-    return np.sqrt(np.concatenate([given, alone], axis=-1))
+    return np.asarray(np.sqrt(np.concatenate([given, alone], axis=-1)))
 
 
 def scores(ranks: npt.ArrayLike) -> npt.NDArray[np.float64]:

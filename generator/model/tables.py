@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from generator.model import chain, donors, kernels, states
-from generator.model.artefact import Model
+from generator.model.artefact import SEASONS, Model
 from generator.model.driver import Driver
-from generator.model.habits import SEASONS, kind_of, period_of
+from generator.model.habits import kind_of, period_of
 from generator.model.ranks import KNOTS
 
 SPREAD: Final = 0.12
@@ -82,7 +82,7 @@ def energy_scale(model: Model) -> npt.NDArray[np.int32]:
     each = model.quantiles[0].astype(np.float64)
     top = np.maximum(each[:, np.searchsorted(KNOTS, 0.99)], 1.0)
     usual = np.interp(at, KNOTS, np.median(each / top[:, None], axis=0))
-    return np.round(np.arange(256) + 255 * np.minimum(usual, 1.5)).astype(np.int32)
+    return np.asarray(np.round(np.arange(256) + 255 * np.minimum(usual, 1.5)), np.int32)
 
 
 def tables_of(model: Model) -> kernels.Tables:

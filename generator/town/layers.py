@@ -115,7 +115,7 @@ def _sun(day: int, slots: int, latitude: float) -> npt.NDArray[np.float64]:
 def _sky(seed: int, day: int) -> float:
     """Clearness of a day for all homes, 0.15 to 1: clouds are common to a country."""
     bits = draw(np.uint64(seed) + np.uint64(0xC10D), np.int64(day), np.int64(CLOUD))
-    return 0.15 + 0.85 * float(uniform(np.uint64(bits))) ** 0.7
+    return 0.15 + 0.85 * float(float(uniform(np.uint64(bits))) ** 0.7)
 
 
 @njit(cache=True, nogil=True)
@@ -192,7 +192,7 @@ def _shift(curve, begin, length, share):  # type: ignore[no-untyped-def]
         s = (begin + k) % slots
         part = np.int32(curve[s] * share)
         curve[s] -= part
-        moved += part
+        moved += part  # type: ignore[assignment]
     each, rest = moved // length, moved % length
     for k in range(length):
         curve[(begin + k) % slots] += each + (1 if k < rest else 0)

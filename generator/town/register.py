@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -95,7 +95,7 @@ def external_ids(seed: int, meters: Meters) -> npt.NDArray[np.int64]:
     high, low = np.divmod(meters, 100_000)
     serial = ((high * _STEP % SERIALS) * 100_000 + low * _STEP + np.int64(start)) % SERIALS
     twelve = _regions(seed, meters) * SERIALS + serial
-    return twelve * 100 + (97 - twelve % 97)
+    return np.asarray(twelve * 100 + (97 - twelve % 97))
 
 
 def rows(town: Town, meters: Meters, shares: Shares | None = None) -> pl.DataFrame:
@@ -142,7 +142,8 @@ def _regions(seed: int, meters: Meters) -> npt.NDArray[np.int64]:
     """int64[n], INSEE codes, one for each district."""
     people = np.cumsum([thousands for _, thousands in REGIONS.values()])
     at = _uniform(_bits(seed, meters // DISTRICT, _DISTRICT_PURPOSE)) * people[-1]
-    return np.array(list(REGIONS), np.int64)[np.searchsorted(people, at, side="right")]
+    codes = np.array(list(REGIONS), np.int64)
+    return np.asarray(codes[np.searchsorted(people, at, side="right")])
 
 
 def _options(town: Town, meters: Meters, shares: Shares) -> npt.NDArray[np.intp]:
@@ -163,9 +164,10 @@ def _options(town: Town, meters: Meters, shares: Shares) -> npt.NDArray[np.intp]
 def _bits(seed: int, numbers: npt.NDArray[np.int64], purpose: int) -> npt.NDArray[np.uint64]:
     """uint64[n] for one purpose of each number; `noise.mix` works on arrays as it does on one."""
     with np.errstate(over="ignore"):
-        key = mix.py_func(np.uint64(seed) + np.uint64(purpose) * np.uint64(0x9E3779B97F4A7C15))
+        mixed: Any = mix.py_func
+        key = mixed(np.uint64(seed) + np.uint64(purpose) * np.uint64(0x9E3779B97F4A7C15))
         spread = numbers.astype(np.uint64) * np.uint64(0xD1B54A32D192ED03)
-        return np.asarray(mix.py_func(mix.py_func(spread ^ key) + key))
+        return np.asarray(mixed(mixed(spread ^ key) + key))
 
 
 def _uniform(bits: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:

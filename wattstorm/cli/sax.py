@@ -123,7 +123,7 @@ def _places(
     for i, number in enumerate(numbers):
         found = clock_places(calendar, int(number))
         places[i, : len(found)] = found
-    return places[at, slots - np.array(starts)[at]]
+    return np.asarray(places[at, slots - np.array(starts)[at]])
 
 
 def _words(

@@ -76,7 +76,7 @@ def described(card: dict[str, Any]) -> str:
 
 def gone(card: dict[str, Any]) -> bool:
     """Whether the holder is surely dead: it was of this machine, and its process is not there."""
-    return card["machine"] == _machine() and started(card["pid"]) != card["started"]
+    return bool(card["machine"] == _machine() and started(card["pid"]) != card["started"])
 
 
 def _machine() -> str:

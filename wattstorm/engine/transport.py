@@ -37,7 +37,7 @@ class MemorySerializer:
 def carried(message: Any) -> str:
     """The message as Storm's JSON, or EmitError."""
     try:
-        return simplejson.dumps(message, namedtuple_as_object=False, allow_nan=False)
+        return str(simplejson.dumps(message, namedtuple_as_object=False, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
         raise EmitError(
             f"Storm's JSON cannot carry {message!r}: {error}",

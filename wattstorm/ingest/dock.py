@@ -117,7 +117,8 @@ class Dock:
 
 def batch_of(register: Register, block: int) -> int:
     """Rows of a batch that fill blocks without taking too much memory."""
-    return min(max(block * register.partitions, 10_000), MOST_ROWS)
+    most: int = block * register.partitions
+    return min(max(most, 10_000), MOST_ROWS)
 
 
 class Patience:

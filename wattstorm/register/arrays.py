@@ -133,7 +133,7 @@ def entries_of_slice(arrays: Arrays, first: int, stop: int, day: int) -> npt.NDA
 def entries_at(arrays: Arrays, keys: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
     """Entries valid at each key (meter << 16 | day): uint64[n]; unchecked before the first."""
     meters = keys >> DAY_BITS
-    entries = arrays.entries[meters]
+    entries: npt.NDArray[np.uint64] = arrays.entries[meters]
     if len(arrays.change_keys):
         at = np.searchsorted(arrays.change_keys, keys, side="right") - 1
         changed = (at >= 0) & (arrays.change_keys[at] >> DAY_BITS == meters)

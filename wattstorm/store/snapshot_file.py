@@ -123,4 +123,5 @@ def _array(file: IO[bytes], size: int, base: int, entry: dict[str, Any]) -> npt.
     if stored != entry["bytes"]:
         plain = zlib.decompressobj().decompress(bits.data, entry["bytes"])
         bits = np.frombuffer(bytearray(plain), np.uint8)
-    return bits.view(np.dtype(entry["dtype"])).reshape(entry["shape"])
+    array: npt.NDArray[Any] = bits.view(np.dtype(entry["dtype"])).reshape(entry["shape"])
+    return array

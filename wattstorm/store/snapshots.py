@@ -27,7 +27,7 @@ from wattstorm.private_files import make_private, open_private
 from wattstorm.store import segments, snapshot_file
 from wattstorm.store.keys import READINGS, SUMS
 from wattstorm.store.segments import Rows, Segments, files_of
-from wattstorm.store.snapshot_file import Arrays
+from wattstorm.store.snapshot_file import Arrays as Arrays
 
 UNKNOWN_KEPT: Final = 2
 """Files of one partition that its store does not know (any more), the newest."""
