@@ -11,6 +11,7 @@ from wattstorm.errors import FencedOff, FenceMoved, LogGap, StoreFull
 from wattstorm.store.commit import PartitionStore
 from wattstorm.store.connection import Connection
 from wattstorm.store.log import Append, Head, Log
+from wattstorm.store.snapshots import Mark
 from wattstorm.store.sums import writes_of
 
 
@@ -215,3 +216,31 @@ def test_a_newer_process_takes_the_name_of_an_older_one(connection: Connection) 
     assert log.append(0, "a", 2, b"x", 1, session="1").status == "taken"
     assert log.append(0, "a", 2, b"x", 1, session="2").status == "new"
     assert log.claim("a", [0], "1") == [(False, 2, "2")]
+
+
+def test_a_chain_stands_for_all_entries_up_to_its_own(connection: Connection) -> None:
+    """The same block in the same millisecond behind another one: another chain."""
+    log = Log(connection, "w")
+    log.append(0, "a", 1, b"one", 1)
+    log.append(1, "a", 1, b"two", 1)
+    for number in range(2, 200):
+        log.append_many([Append(p, "a", number, b"the same", 1) for p in (0, 1)])
+        (left,), (right,) = (log.read(p, number, number) for p in (0, 1))
+        if left.arrived_ms == right.arrived_ms:
+            assert left.chain != right.chain
+            return
+    raise AssertionError("no two blocks arrived in one millisecond")
+
+
+def test_nothing_is_trimmed_behind_a_snapshot_that_the_store_does_not_know(
+    connection: Connection,
+) -> None:
+    """It had it and went back: then the log is all there is."""
+    log, store = Log(connection, "w"), PartitionStore(connection, "w", 0)
+    fill(log, 3)
+    token = commit_to(connection, 3, 300)
+    assert store.confirm_snapshot(token, Mark(2, "known"), [])
+    with pytest.raises(FenceMoved):
+        log.trim(0, 2, token, "forgotten")
+    assert log.status(0).first == 1
+    assert log.trim(0, 2, token, "known") == 3
