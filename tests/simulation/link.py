@@ -38,8 +38,15 @@ class Link(UnixDomainSocketConnection):
 
     lines: ClassVar[dict[str, Line]] = {}
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+    _made: ClassVar[dict[Any, dict[str, Any]]] = {}
+    """By their options: what redis-py made of them, once."""
+
+    def __init__(self, **options: Any) -> None:
+        of = (options["path"], options.get("socket_timeout"))
+        if of not in self._made:
+            super().__init__(**options)
+            self._made[of] = dict(self.__dict__)
+        self.__dict__.update(self._made[of])
         self._answers: deque[Any] = deque()
         self._run = 0
         self._queued: list[tuple[bytes, ...]] | None = None

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import redis.connection
-import redis.utils
 
 import wattstorm.store.snapshots
 import wattstorm.stream.saving
@@ -27,11 +26,8 @@ from tests.simulation.actors import Actor, Hub
 from tests.simulation.disk import Disk
 from tests.simulation.link import Link
 from tests.simulation.poison import poisoned
-from tests.simulation.town import register
-from wattstorm.metering.partition import Partition, Rules
-from wattstorm.metering.slots import LocalCalendar, SlotGrid
-from wattstorm.register.register import Register
-from wattstorm.settings import Settings
+from tests.simulation.shortcuts import shortcuts
+from wattstorm.metering.partition import Partition
 
 ROOMS = ("wattstorm", "bolts", "spouts")
 
@@ -174,23 +170,6 @@ class StagePath(type(Path())):  # type: ignore[misc]
         super().unlink(*arguments, **named)
 
 
-def _rules(settings: Settings) -> Rules:
-    stream = settings.stream
-    return Rules(
-        _calendar(stream.slot_minutes, stream.time_zone).grid,
-        _calendar(stream.slot_minutes, stream.time_zone),
-        stream.open_days,
-        int(stream.future_minutes * 60),
-        stream.power_margin,
-        round(stream.deadline_hours * 60 / stream.slot_minutes),
-    )
-
-
-@functools.cache
-def _calendar(minutes: int, zone: str) -> LocalCalendar:
-    return LocalCalendar(SlotGrid(minutes), zone)
-
-
 def _timed(module: Any) -> list[type]:
     """Dataclasses of a module with fields that are the time at which they were made."""
     kinds = [kind for kind in vars(module).values() if dataclasses.is_dataclass(kind)]
@@ -217,17 +196,12 @@ def _born_now(kind: Any) -> Callable[..., None]:
 @contextlib.contextmanager
 def set_up() -> Iterator[None]:
     """For as long as this lasts, wattstorm in this process stands on the stage."""
-    the_register = register()
     put: list[tuple[Any, str, Any]] = [
+        *shortcuts(),
         (redis.connection, "UnixDomainSocketConnection", Link),
-        (redis.utils, "get_lib_version", functools.cache(redis.utils.get_lib_version)),
         (wattstorm.stream.saving, "ThreadPoolExecutor", Writer),
         (wattstorm.store.snapshots, "Path", StagePath),
         (Partition, "apply", poisoned(Partition.apply)),
-        # What never changes is made once a process.
-        (Register, "open", lambda _: the_register),
-        (Settings, "from_conf", lambda conf: conf["settings"]),
-        (Rules, "from_settings", _rules),
     ]
     clock, chance, files = Clock(), Chance(), Files()
     for name, module in list(sys.modules.items()):

@@ -349,3 +349,35 @@ def test_what_is_committed_waits_no_longer(connection: Connection) -> None:
     store.commit(token, 0, 1, committed_bytes=len(appended[0]))
     assert backlog.read(connection, "w").waiting == waiting - 500
     assert log.status(0).committed == 500
+
+
+def test_tries_of_a_block_are_counted_by_owner_until_it_is_poison(connection: Connection) -> None:
+    """What one owner tries again, because the store failed it, is one try; so under a new token
+    of its own. A fault of the installation is no try at all."""
+    store = PartitionStore(connection, "w", 0)
+    token = store.acquire(1).token
+    assert [store.try_block(token, 1, 3) for _ in range(3)] == [(True, 1)] * 3
+    assert store.try_block(store.renew(token), 1, 3) == (True, 1)
+    token = store.acquire(2).token
+    assert store.try_block(token, 1, 3) == (True, 2)
+    store.stand_still(token, "no register")
+    assert [store.try_block(store.acquire(birth).token, 1, 3) for birth in (3, 4, 5, 6)] == [
+        (True, 1),
+        (True, 2),
+        (True, 3),
+        (False, 3),
+    ]
+
+
+def test_a_renewed_token_is_another_and_the_old_one_is_worth_nothing(
+    connection: Connection,
+) -> None:
+    """Else a commit that is still on its way would be taken for one of now."""
+    store = PartitionStore(connection, "w", 0)
+    old = store.acquire(1).token
+    new = store.renew(old)
+    with pytest.raises(FencedOff):
+        store.commit(old, 0, 1, committed_bytes=1)
+    store.commit(new, 0, 1, committed_bytes=1)
+    with pytest.raises(FencedOff):
+        store.renew(old)

@@ -82,6 +82,16 @@ def test_only_a_snapshot_that_the_store_knows_is_taken(tmp_path: Path) -> None:
     assert newest(a_dir(tmp_path, lineage="there"), ten, twenty) is None
 
 
+def test_a_snapshot_says_itself_whose_it_is(tmp_path: Path) -> None:
+    """A directory that was copied or renamed makes it nobody else's."""
+    snapshots = a_dir(tmp_path)
+    mark = saved(snapshots, 10)
+    there = a_dir(tmp_path, lineage="there")
+    snapshots.directory.rename(there.directory)
+    assert there.marks() == [mark]
+    assert newest(there, mark) is None
+
+
 def test_what_others_left_is_swept_but_for_the_newest_few(tmp_path: Path) -> None:
     """Drafts of the dead, snapshots of lost histories, other stores' directories."""
     snapshots = a_dir(tmp_path)
