@@ -50,7 +50,7 @@ def failures(seeds: range, first: bool = False) -> list[tuple[int, str]]:
         gc.freeze()  # what is left are modules and towns: the next collection passes them over
 
 
-def run_all(seeds: range, workers: int, *, first: bool) -> Iterator[tuple[int, str]]:
+def run_all(seeds: range, workers: int, *, first: bool = False) -> Iterator[tuple[int, str]]:
     """The failures of a range, found by some processes at once."""
     chunks = [seeds[at : at + CHUNK] for at in range(0, len(seeds), CHUNK)]
     if workers == 1:

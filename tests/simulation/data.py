@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tests.simulation.values import (
@@ -29,7 +29,7 @@ class Data:
         self.keys: dict[bytes, Any] = {}
         self.expires: dict[bytes, int] = {}
 
-    def run(self, name: str, arguments: list[bytes]) -> Any:
+    def run(self, name: str, arguments: Sequence[bytes]) -> Any:
         """One command; `Refused` for what Redis refuses, NotImplementedError for what is not
         modelled."""
         command = COMMANDS.get(name)

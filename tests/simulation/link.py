@@ -155,16 +155,16 @@ class Link(UnixDomainSocketConnection):
 
 def _packed(arguments: Any) -> tuple[bytes, ...]:
     # A name of two words is two arguments, as redis-py has it.
-    rest = [a if type(a) is bytes else _encoded(a) for a in arguments[1:]]
-    return (*_encoded(arguments[0]).split(), *rest)
+    name, *rest = [a if type(a) is bytes else _encoded(a) for a in arguments]
+    return (*name.split(), *rest) if b" " in name else (name, *rest)
 
 
 def _encoded(value: Any) -> bytes:
     if isinstance(value, str):
         return value.encode()
-    if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value)
-    return (repr(value) if isinstance(value, float) else str(value)).encode()
+    if isinstance(value, int):
+        return b"%d" % value
+    return repr(value).encode() if isinstance(value, float) else bytes(value)
 
 
 def _unpacked(data: bytes) -> list[tuple[bytes, ...]]:

@@ -39,7 +39,9 @@ class Scripts:
             self.call = before
 
     def _redis_call(self, *arguments: Any) -> Any:
-        return self._to_lua(self.call(*[_argument(a) for a in arguments]))
+        given = [a if type(a) is bytes else _argument(a) for a in arguments]
+        value = self.call(*given)
+        return value if type(value) in _AS_THEY_ARE else self._to_lua(value)
 
     def _to_lua(self, value: Any) -> Any:
         if value is None:
@@ -47,8 +49,11 @@ class Scripts:
         if isinstance(value, Status):
             return self._table({b"ok": bytes(value)})
         if isinstance(value, list):
-            return self._table([self._to_lua(v) for v in value])
+            return self._table([v if type(v) in _AS_THEY_ARE else self._to_lua(v) for v in value])
         return value
+
+
+_AS_THEY_ARE = (bytes, int)
 
 
 def _argument(value: Any) -> bytes:
@@ -61,14 +66,12 @@ def _argument(value: Any) -> bytes:
 
 def _answer(value: Any) -> Any:
     """A Lua value as a reply: a table ends at its first nil, a number loses its fraction."""
-    if value is None or value is False:
-        return None
-    if value is True:
-        return 1
-    if isinstance(value, int | float):
-        return int(value)
     if isinstance(value, bytes):
         return value
+    if value is None or value is False:
+        return None
+    if isinstance(value, int | float):  # true is 1
+        return int(value)
     if (ok := value[b"ok"]) is not None:
         return Status(ok)
     out, at = [], 1

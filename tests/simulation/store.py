@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tests.simulation.data import COMMANDS, GROWS, READ, Data
@@ -32,13 +32,17 @@ PRODUCTS = {
 }
 
 
+_Before = dict[bytes, tuple[Any, int | None]]
+"""Key → what it held, and when it was to expire."""
+
+
 @dataclass
 class _Moment:
     """What the keys that one command changed were before it."""
 
     at: float
     number: int
-    before: dict[bytes, tuple[Any, int | None]] = field(default_factory=dict)
+    before: _Before
 
 
 class Store:
@@ -59,7 +63,7 @@ class Store:
         """Commands that were sent and whose turn has not come yet."""
         self.synced_at = 0.0
         self._moments: deque[_Moment] = deque()
-        self._current: _Moment | None = None
+        self._current: _Before | None = None
 
     def now_us(self) -> int:
         return 1_711_600_000_000_000 + int(self.now() * 1e6) + self.offset_us
@@ -69,19 +73,18 @@ class Store:
     def execute(self, command: tuple[bytes, ...]) -> Any:
         """One command, whole; the answer, or a Refused as a value."""
         self._sync_what_is_old()
-        self._current = _Moment(self.now(), self.writes + 1)
-        self._dirty = False
+        self._current, self._dirty = {}, False
         try:
-            return self._run(command[0].upper().decode(), list(command[1:]))
+            return self._run(command[0].upper().decode(), command[1:])
         except Refused as error:
             return error
         finally:
-            if self._current.before:
+            if self._current:
                 self.writes += 1
-                self._moments.append(self._current)
+                self._moments.append(_Moment(self.now(), self.writes, self._current))
             self._current = None
 
-    def _run(self, name: str, arguments: list[bytes]) -> Any:
+    def _run(self, name: str, arguments: Sequence[bytes]) -> Any:
         if name == "EVALSHA":
             return self._script(arguments)
         if name == "SCRIPT":
@@ -90,7 +93,7 @@ class Store:
             self.scripts[sha] = arguments[1]
             return sha
         if name == "EXEC":  # with the commands that were queued
-            return [self._run(c[0].upper().decode(), list(c[1:])) for c in arguments]
+            return [self._run(c[0].upper().decode(), c[1:]) for c in arguments]
         if name == "PING":
             if self.refuses == "MISCONF":
                 raise Refused(REFUSALS["MISCONF"])
@@ -102,7 +105,7 @@ class Store:
         self._check(name)
         return self.data.run(name, arguments)
 
-    def _script(self, arguments: list[bytes]) -> Any:
+    def _script(self, arguments: Sequence[bytes]) -> Any:
         text = self.scripts.get(arguments[0])
         if text is None:
             raise Refused("NOSCRIPT No matching script. Please use EVAL.")
@@ -115,7 +118,7 @@ class Store:
             self._check(command)
         # As Redis does it: what a script began to write, it may end.
         self._dirty = self._dirty or COMMANDS[command][1] != READ
-        return self.data.run(command, list(arguments))
+        return self.data.run(command, arguments)
 
     def _check(self, name: str) -> None:
         if not self.refuses or name not in COMMANDS:
@@ -156,10 +159,10 @@ class Store:
             self.synced_at = self._moments.popleft().at + SYNC_S
 
     def _keep_before(self, key: bytes) -> None:
-        moment = self._current
-        if moment is not None and key not in moment.before:
+        before = self._current
+        if before is not None and key not in before:
             data = self.data
-            moment.before[key] = copied(data.keys.get(key)), data.expires.get(key)
+            before[key] = copied(data.keys.get(key)), data.expires.get(key)
 
     # --- what befalls it
 

@@ -137,7 +137,7 @@ def _published(world: World, wanted: list[Wanted]) -> list[str]:
             for c, (wh, n) in sums.of.items():
                 into.of[c][0] += wh
                 into.of[c][1] += n
-    rows = _rows(world, set(total))
+    rows = _rows(world)
     found = _summed(world, total)
     for key, sums in sorted(total.items()):
         day = local_day(key[1], stream.slot_minutes, stream.time_zone)
@@ -188,14 +188,13 @@ def _plain(sums: dict[tuple[int, int], Sums], key: tuple[int, int]) -> Any:
     return sums[key].plain() if key in sums else None
 
 
-def _rows(world: World, keys: Any) -> dict[Any, Any]:
-    days = {slot // world.town.per_day for _, slot in keys}
+def _rows(world: World) -> dict[Any, Any]:
+    """All that is published: ((channel, slot), label) → row."""
     out = {}
-    for day in days | {d + 1 for d in days} | {d - 1 for d in days}:
-        names = day_keys(PREFIX, day)
-        for channel in (0, 1):
-            for label in labels():
-                held = world.store.data.keys.get(names.curve(channel, label).encode(), {})
-                for slot, row in held.items():
-                    out[(channel, int(slot)), label] = json.loads(row)
+    for key, held in world.store.data.keys.items():
+        _, curve, name = key.decode().partition(":curve:")
+        if curve:
+            channel, _, label = name.partition(":")
+            for slot, row in held.items():
+                out[(int(channel), int(slot)), label] = json.loads(row)
     return out

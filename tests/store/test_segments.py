@@ -133,3 +133,12 @@ def test_a_disk_that_is_full_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(SnapshotError, match="dtype"):
         segments.write("1.a.rows", {"r": row(1), "s": np.zeros(3)})
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("n", [N - 1, N + 1, 0])
+def test_a_row_that_is_not_as_long_as_its_manifest_says_is_refused(tmp_path: Path, n: int) -> None:
+    """Each part may be sound, and yet not what was meant."""
+    segments = Segments(tmp_path)
+    placed = segments.write("1.a.rows", {"cells.0": row(1)})
+    with pytest.raises(SnapshotError, match=f"has {N} values of {n}"):
+        segments.read({"cells.0": placed["cells.0"]._replace(n=n)})

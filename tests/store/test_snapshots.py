@@ -224,6 +224,36 @@ def test_objects_are_not_saved(tmp_path: Path) -> None:
     assert snapshots.marks() == []
 
 
+def test_first_the_rows_then_the_file_then_its_name_are_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut at any moment finds a name only of what is whole, and what the store was told
+    of has its name."""
+    snapshots, seen = a_dir(tmp_path), list[str]()
+    saved(snapshots, 1)
+    sync, rename = os.fsync, Path.replace
+
+    def syncing(descriptor: int) -> None:
+        sync(descriptor)
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        seen.append(f"sync {'directory' if path.is_dir() else path.suffix}")
+
+    def renaming(path: Path, target: Path) -> Path:
+        seen.append("name")
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", syncing)
+    monkeypatch.setattr(Path, "replace", renaming)
+    rows = {"cells.0": np.arange(9, dtype=np.uint16)}
+
+    def confirm() -> bool:
+        seen.append("confirm")
+        return True
+
+    snapshots.save({}, {"position": 2}, "n", rows=rows, confirm=confirm)
+    assert seen == ["sync .rows", "sync .draft", "confirm", "name", "sync directory"]
+
+
 @pytest.mark.parametrize("how", ["refused", "no room"])
 def test_rows_of_a_snapshot_that_did_not_appear_are_not_taken_for_written(
     tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
