@@ -10,7 +10,6 @@ tell it not to wait for the next tick.
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 from streamparse import Bolt
@@ -18,15 +17,10 @@ from streamparse import Bolt
 from wattstorm.errors import StoreError
 from wattstorm.metering.aggregates import Scopes, added
 from wattstorm.metering.results import Finality, SlotRows, slot_rows
-from wattstorm.metering.rules import Rules
-from wattstorm.register.register import Register
-from wattstorm.settings import Settings
-from wattstorm.shipped import check_code
 from wattstorm.store.closing import Folding
-from wattstorm.store.connection import connected
 from wattstorm.store.results import Partials, ResultStore, Slot
-from wattstorm.store.workers import Presence
-from wattstorm.tuples import CheckedEmits, task_index
+from wattstorm.stream.outfit import Outfit
+from wattstorm.tuples import CheckedEmits
 
 SLOTS_AT_ONCE = 96
 READ_AGAIN = 3
@@ -39,23 +33,18 @@ class PublishBolt(CheckedEmits, Bolt):
     auto_ack = False
 
     def initialize(self, conf: dict[str, Any], context: dict[str, Any]) -> None:
-        check_code(conf)
-        self.settings = Settings.from_conf(conf["wattstorm"])
-        self.register = Register.open(Path(self.settings.data.directory) / "register")
-        self.rules = Rules.from_settings(self.settings)
+        self.outfit = Outfit.of(conf, context, self.component_name)
+        self.settings, self.register = self.outfit.settings, self.outfit.register
+        self.rules, self.connection = self.outfit.rules, self.outfit.connection
         self.finality = Finality.of(self.rules, self.settings.stream.final_coverage)
         self.scopes = Scopes(self.register, self.settings.stream.scopes)
-        self.connection = connected(self.settings, conf["wattstorm.store_url"])
-        prefix = self.settings.store.prefix
         self.results = ResultStore(
             self.connection,
-            prefix,
+            self.settings.store.prefix,
             expire_days=self.settings.results.expire_days,
             per_day=self.rules.grid.per_day,
         )
         self.folding = Folding(self.results, self.rules.grid.per_day)
-        index, _ = task_index(context)
-        self.presence = Presence(self.connection, prefix, conf, self.component_name, index)
         self.partitions = range(self.register.partitions)
         self.told: set[int] = set()
         self.flushed_at = 0.0
@@ -74,15 +63,18 @@ class PublishBolt(CheckedEmits, Bolt):
     def flush(self, partitions: list[int], *, deadlines: bool = False) -> None:
         """Publish what is dirty; what cannot be published now stays dirty."""
         try:
-            self.presence.tell()
+            self.outfit.tell()
             self.keep()
             slots = self.results.dirty(partitions)
+            self.outfit.instruments.level("dirty_slots", len(slots))
             if deadlines:
                 seen = self.results.fences(self.partitions)
                 slots |= self.results.provisional(self.finality.passed(seen.marks))
             ordered = sorted(slots)
             for at in range(0, len(ordered), SLOTS_AT_ONCE):
-                self.publish(ordered[at : at + SLOTS_AT_ONCE])
+                with self.outfit.instruments.timed("publish"):
+                    self.publish(ordered[at : at + SLOTS_AT_ONCE])
+                self.outfit.instruments.count("slots", len(ordered[at : at + SLOTS_AT_ONCE]))
             if deadlines:
                 self.folding.fold(self.partitions, seen)
             self.told.clear()

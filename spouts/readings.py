@@ -18,20 +18,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from streamparse import Spout
 
 from wattstorm.errors import StoreError
-from wattstorm.register.register import Register
-from wattstorm.settings import Settings
-from wattstorm.shipped import check_code
-from wattstorm.store.commit import fence_positions
-from wattstorm.store.connection import connected
-from wattstorm.store.log import Log
-from wattstorm.store.workers import Presence
-from wattstorm.tuples import BATCH_FIELDS, BatchRef, CheckedEmits, task_index
+from wattstorm.stream.outfit import Outfit
+from wattstorm.tuples import BATCH_FIELDS, BatchRef, CheckedEmits
 
 WAIT_MS, QUIET_WAIT_MS = 5, 50
 """How long to wait in the store for the next entry: while batches are under way, whose acks wait
@@ -75,24 +68,18 @@ class ReadingsSpout(CheckedEmits, Spout):
     outputs = BATCH_FIELDS
 
     def initialize(self, conf: dict[str, Any], context: dict[str, Any]) -> None:
-        check_code(conf)
-        settings = Settings.from_conf(conf["wattstorm"])
-        index, tasks = task_index(context)
-        register = Register.open(Path(settings.data.directory) / "register")
-        self._max_blocks, self._pending = settings.batch.max_blocks, settings.batch.pending
-        self._connection = connected(settings, conf["wattstorm.store_url"])
-        self._log = Log(self._connection, settings.store.prefix)
-        self._presence = Presence(
-            self._connection, settings.store.prefix, conf, self.component_name, index
-        )
-        self._prefix = settings.store.prefix
-        self._plans = {p: _Plan() for p in range(index, register.partitions, tasks)}
+        self.outfit = outfit = Outfit.of(conf, context, self.component_name)
+        batch = outfit.settings.batch
+        self._max_blocks, self._pending = batch.max_blocks, batch.pending
+        self._log = outfit.store.log
+        mine = range(outfit.index, outfit.register.partitions, outfit.tasks)
+        self._plans = {p: _Plan() for p in mine}
         self._poll_at, self._down = 0.0, False
         self._check_at = 0.0
 
     def next_tuple(self) -> None:
         """Emit what the log holds beyond what is in flight; nothing if it holds nothing."""
-        now = time.monotonic()
+        now, outfit = time.monotonic(), self.outfit
         if now < self._poll_at:
             return
         ready = [
@@ -101,7 +88,7 @@ class ReadingsSpout(CheckedEmits, Spout):
             if len(plan.pending) < self._pending and now >= plan.retry_at
         ]
         try:
-            self._presence.tell()
+            outfit.tell()
             if now >= self._check_at:
                 self._check_at = now + CHECK_S
                 self._check_fences(now)
@@ -138,10 +125,11 @@ class ReadingsSpout(CheckedEmits, Spout):
             if plan.pending:
                 if now - plan.heard_at > plan.patience:
                     self.logger.warning(
-                        "partition %d: nothing heard of %d batches for %.0f s, planned again",
+                        "partition %d: nothing heard of %d batches for %.0f s, planned again: %s",
                         partition,
                         len(plan.pending),
                         now - plan.heard_at,
+                        ", ".join(plan.pending),
                     )
                     plan.patience = min(2 * plan.patience, PATIENCE_S[1])
                     plan.restart()
@@ -160,12 +148,14 @@ class ReadingsSpout(CheckedEmits, Spout):
                 self._send(plan, BatchRef(partition, head.tail, head.tail, plan.attempt))
 
     def _fences(self, partitions: list[int]) -> dict[int, int]:
-        return fence_positions(self._connection, self._prefix, partitions)
+        return self.outfit.store.fences(partitions)
 
     def _send(self, plan: _Plan, batch: BatchRef) -> None:
         if not plan.pending:
             plan.heard_at = time.monotonic()
         plan.pending[batch.tuple_id] = batch
+        self.outfit.instruments.count("batches")
+        self.outfit.instruments.count("blocks", batch.last - batch.first + 1)
         self.emit(batch, tup_id=batch.tuple_id)
 
     def _emit_ready(self, partitions: list[int]) -> bool:

@@ -33,8 +33,10 @@ from wattstorm.engine.lease import LIFETIME_S, Lease
 from wattstorm.engine.supervisor import Engine
 from wattstorm.engine.watch import Watch
 from wattstorm.errors import EngineError, RegisterError, UsageError
+from wattstorm.store.connection import Connection
 from wattstorm.store.producer import Producer
 from wattstorm.store.results import ResultStore
+from wattstorm.store.store import Store
 from wattstorm.store.workers import heartbeats, write_beat
 
 pytestmark = pytest.mark.timeout(120)
@@ -68,6 +70,10 @@ def all_running(town: Town) -> bool:
 
 def pids(town: Town, component: str = "") -> list[int]:
     return [row["pid"] for row in beats(town) if row["worker"].startswith(component)]
+
+
+def a_lease(connection: Connection, topology: str = "test") -> Lease:
+    return Lease(Store(connection, "wattstorm").lease(topology), topology)
 
 
 def in_thread(run: Callable[[], None]) -> tuple[threading.Thread, list[BaseException]]:
@@ -213,7 +219,7 @@ def test_a_second_engine_is_refused_and_told_who_runs(
 def test_a_lease_of_another_machine_ends_by_itself_only(town: Town) -> None:
     """Nobody here can see whether that process lives; one of this machine is looked for."""
     with town.connect() as connection:
-        far, near = (Lease(connection, "wattstorm", "test") for _ in range(2))
+        far, near = (a_lease(connection) for _ in range(2))
         far._card |= {"machine": "elsewhere", "pid": 1}
         far.take()
         with pytest.raises(EngineError, match="pid 1"):
@@ -221,7 +227,7 @@ def test_a_lease_of_another_machine_ends_by_itself_only(town: Town) -> None:
         far.release()
         gone = subprocess.Popen(["true"])
         gone.wait()
-        dead = Lease(connection, "wattstorm", "test")
+        dead = a_lease(connection)
         dead._card |= {"pid": gone.pid, "started": "17"}
         dead.take()
         near.take()
@@ -250,7 +256,7 @@ def test_each_topology_on_a_store_has_its_own_lease_and_heartbeats(
     with town.connect() as connection:
         for name in ("LoadCurves", "Quiet"):
             with pytest.raises(EngineError, match=f"{name}, since"):
-                Lease(connection, "wattstorm", name).take()
+                a_lease(connection, name).take()
     stop.set()
     thread.join(30)
     assert not errors
@@ -267,7 +273,7 @@ def test_each_topology_on_a_store_has_its_own_lease_and_heartbeats(
 def test_a_store_clock_set_back_does_not_prolong_a_lease_or_a_heartbeat(town: Town) -> None:
     """An hour is what they would have left; ten seconds is what a lease gets, nothing a beat."""
     with town.connect() as connection:
-        far, near = (Lease(connection, "wattstorm", "test") for _ in range(2))
+        far, near = (a_lease(connection) for _ in range(2))
         far._card |= {"machine": "elsewhere", "pid": 1}
         far.take()
         connection.redis.pexpire("wattstorm:engine:test", 3_600_000)

@@ -129,8 +129,8 @@ def test_it_waits_for_a_store_that_is_down(
     lost: Any = started(ReadingsSpout, town_down)
     assert polled(lost, 1.2) == []
     assert sum("spout waits" in record.message for record in caplog.records) == 1
-    lost.component._connection.redis.connection_pool = (
-        spout.component._connection.redis.connection_pool
+    lost.component.outfit.connection.redis.connection_pool = (
+        spout.component.outfit.connection.redis.connection_pool
     )
     assert polled(lost, 0.7) == [(0, 1, 1, 1)]
 

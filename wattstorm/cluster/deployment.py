@@ -24,7 +24,6 @@ from wattstorm.errors import ClusterError
 from wattstorm.register.register import Register
 from wattstorm.settings import Settings
 from wattstorm.store.connection import Connection
-from wattstorm.store.workers import clear_beats, heartbeats
 
 Say = Callable[[str], None]
 STORM_VERSIONS = (2,)
@@ -92,11 +91,10 @@ class Deployment:
             self._check_cluster(nimbus)
 
     def _check_alone(self) -> None:
-        prefix = self.settings.store.prefix
-        other = holder(self.connection, prefix, self.topology)
+        other = holder(self.watch.store.lease(self.topology))
         if other is not None:
             raise ClusterError(f"local engine {other} runs on this store", "stop it first")
-        for beat in heartbeats(self.connection, prefix, self.topology):
+        for beat in self._beats():
             if beat["alive"] and beat.get("storm"):
                 raise ClusterError(
                     f"topology {beat['storm']} runs on this store",
@@ -134,7 +132,7 @@ class Deployment:
     def start(self, timeout_s: float = START_S) -> str:
         """Submit, and wait until every task runs and the first batches are committed; its id."""
         self.watch.introduce()
-        clear_beats(self.connection, self.settings.store.prefix, self.topology)
+        self.watch.store.clear_beats(self.topology)
         with self.nimbus() as nimbus:
             try:
                 self.submit(self.tasks)
@@ -210,11 +208,14 @@ class Deployment:
             time.sleep(LOOK_S)
 
     def _running(self, identity: str) -> set[str]:
-        beats = heartbeats(self.connection, self.settings.store.prefix, self.topology)
+        beats = self._beats()
         return {str(b["worker"]) for b in beats if b["alive"] and b.get("storm") == identity}
 
+    def _beats(self) -> list[dict[str, Any]]:
+        return self.watch.store.beats(self.topology)
+
     def _fences(self) -> list[int]:
-        return [store.fence().position for store in self.watch.stores]
+        return list(self.watch.store.fences(self.watch.partitions).values())
 
     def _waiting(self) -> list[int]:
         """Blocks of each partition that wait behind its fence."""
@@ -266,8 +267,7 @@ class Deployment:
         nimbus.kill(self.name)
 
         def gone() -> bool:
-            beats = heartbeats(self.connection, self.settings.store.prefix, self.topology)
-            alive = any(beat["alive"] and beat.get("storm") for beat in beats)
+            alive = any(beat["alive"] and beat.get("storm") for beat in self._beats())
             return nimbus.topology(self.name) is None and not alive
 
         self._wait(gone, QUIET_S, "the workers have ended")

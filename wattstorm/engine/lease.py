@@ -17,15 +17,14 @@ from typing import Any
 
 from wattstorm.errors import EngineError, StoreError
 from wattstorm.processes import started
-from wattstorm.store.connection import Connection
 from wattstorm.store.lease import LIFETIME_S, LeaseKey
 
 
 class Lease:
     """The right to run a topology on a store; renewed again and again while it runs."""
 
-    def __init__(self, connection: Connection, prefix: str, topology: str) -> None:
-        self._key = LeaseKey(connection, prefix, topology)
+    def __init__(self, key: LeaseKey, topology: str) -> None:
+        self._key = key
         self.token = secrets.token_hex(8)
         self._card = {
             "token": self.token,
@@ -63,9 +62,9 @@ class Lease:
             self._key.release(self.token)
 
 
-def holder(connection: Connection, prefix: str, topology: str) -> str | None:
+def holder(key: LeaseKey) -> str | None:
     """Who runs a topology by the local engine, in words; None if nobody does."""
-    card = LeaseKey(connection, prefix, topology).card()
+    card = key.card()
     return None if card is None or gone(card) else described(card)
 
 

@@ -34,8 +34,9 @@ from wattstorm.errors import EngineError, StoreError
 from wattstorm.register.register import Register
 from wattstorm.setting_values import split_password
 from wattstorm.settings import PASSWORD_VARIABLE, Settings
-from wattstorm.store.connection import Connection, connected
-from wattstorm.store.workers import ENGINE, TOPOLOGY, Presence, clear_beats, heartbeats
+from wattstorm.store.connection import connected
+from wattstorm.store.store import Store
+from wattstorm.store.workers import ENGINE, TOPOLOGY, Presence
 
 LOOK_S = 0.05
 TELL_S = 1.0
@@ -92,8 +93,8 @@ class Engine:
             connection.check()
             watch = Watch(connection, self.settings, register)
             if not take_over:
-                refuse_beside_storm(connection, self.settings.store.prefix, self.name)
-            lease = Lease(connection, self.settings.store.prefix, self.name)
+                refuse_beside_storm(watch.store, self.name)
+            lease = Lease(watch.store.lease(self.name), self.name)
             lease.take(take_over=take_over)
             try:
                 watch.introduce()
@@ -121,8 +122,8 @@ class Engine:
         wires = tempfile.mkdtemp(prefix="wattstorm-")
         self._held = list(self._workers(table, wires))
         next_tell = 0.0
+        watch.store.clear_beats(self.name)  # of who ended without a word
         prefix = self.settings.store.prefix
-        clear_beats(watch.connection, prefix, self.name)  # of who ended without a word
         presence = Presence(watch.connection, prefix, {TOPOLOGY: self.name}, ENGINE, None)
         try:
             while not stopping():
@@ -137,7 +138,7 @@ class Engine:
             self._stop(table, hurry)
             shutil.rmtree(wires, ignore_errors=True)
             with suppress(StoreError):
-                clear_beats(watch.connection, self.settings.store.prefix, self.name)
+                watch.store.clear_beats(self.name)
 
     def _tend(self) -> None:
         """Start what is due, hear what is said, replace what died or hangs."""
@@ -226,9 +227,9 @@ class Engine:
                 yield WorkerProcess({**job, **own}, environ)
 
 
-def refuse_beside_storm(connection: Connection, prefix: str, topology: str) -> None:
+def refuse_beside_storm(store: Store, topology: str) -> None:
     """EngineError if the topology works on this store on a Storm cluster."""
-    for beat in heartbeats(connection, prefix, topology):
+    for beat in store.beats(topology):
         if beat["alive"] and beat.get("storm"):
             raise EngineError(
                 f"Storm topology {beat['storm']} runs on this store",

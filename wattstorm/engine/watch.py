@@ -12,10 +12,8 @@ from wattstorm.metering.aggregates import Scopes
 from wattstorm.register.register import Register
 from wattstorm.settings import Settings
 from wattstorm.store.backlog import recount
-from wattstorm.store.commit import PartitionStore
 from wattstorm.store.connection import Connection
-from wattstorm.store.log import Log
-from wattstorm.store.results import ResultStore
+from wattstorm.store.store import Store
 
 SCHEMA = 1
 HOPELESS_S = 10.0
@@ -26,12 +24,9 @@ class Watch:
     """The store as the supervisor of an engine sees it."""
 
     def __init__(self, connection: Connection, settings: Settings, register: Register) -> None:
-        prefix = settings.store.prefix
-        self.connection = connection
+        self.connection, self.store = connection, Store(connection, settings.store.prefix)
         self.partitions = range(register.partitions)
-        self.log = Log(connection, prefix)
-        self.results = ResultStore(connection, prefix)
-        self.stores = [PartitionStore(connection, prefix, p) for p in self.partitions]
+        self.log, self.results = self.store.log, self.store.results
         self.card = card_of(settings, register)
         self._hopeful_at = time.monotonic()
         self._may_evict = settings.store.on_eviction == "warn"
@@ -44,14 +39,11 @@ class Watch:
         """
         # In this order: a commit moves its fence and marks its slots in one step.
         tails = self.log.tails(self.partitions)
-        fences = [store.fence() for store in self.stores]
-        behind = [
-            (p, f)
-            for p, (f, tail) in enumerate(zip(fences, tails, strict=True))
-            if f.position < tail
-        ]
+        fences = self.store.fences(self.partitions)
+        behind = [p for p, tail in enumerate(tails) if fences[p] < tail]
         if behind:
-            self._give_up({p: fence.fault for p, fence in behind})
+            faults = self.results.faults(behind)
+            self._give_up({p: faults.get(p, "") for p in behind})
             return False
         return not self.results.dirty(self.partitions)
 

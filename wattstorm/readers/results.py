@@ -36,12 +36,9 @@ from wattstorm.readers.curve import Curve
 from wattstorm.setting_values import closest
 from wattstorm.settings import Settings
 from wattstorm.store.connection import Connection, open_connection
-from wattstorm.store.daycounters import NAMES, DayCounters
-from wattstorm.store.deadletters import DeadAccount, DeadLetters
-from wattstorm.store.intake import Intake
-from wattstorm.store.log import Log
-from wattstorm.store.results import ResultStore
-from wattstorm.store.workers import heartbeats
+from wattstorm.store.daycounters import NAMES
+from wattstorm.store.deadletters import DeadAccount
+from wattstorm.store.store import Store
 
 __all__ = ["Conservation", "Curve", "DayBalance", "Health", "PartitionLag", "Results"]
 
@@ -58,9 +55,8 @@ class Results:
         self.connection, self.settings = connection, settings
         self._stack = contextlib.ExitStack()
         prefix = settings.store.prefix
-        self._store = ResultStore(connection, prefix)
-        self._log, self._dead = Log(connection, prefix), DeadLetters(connection, prefix)
-        self._intake = Intake(connection, prefix)
+        self._all = Store(connection, prefix)
+        self._store, self._log = self._all.results, self._all.log
 
     @classmethod
     def open(cls, where: Settings | str | None = None) -> Results:
@@ -144,7 +140,7 @@ class Results:
         """What became of all readings: the audit of all partitions, and the rows refused before."""
         heads = self._log.statuses(self.partitions)
         return Conservation.of(
-            self.audit(), self._intake.counts(), sum(head.shed_readings for head in heads)
+            self.audit(), self._all.intake.counts(), sum(head.shed_readings for head in heads)
         )
 
     def audit(self) -> dict[str, int]:
@@ -183,7 +179,7 @@ class Results:
     def dead_letters(self) -> DeadAccount:
         """What is held of all that was refused, by the stream and by ingest, and what fell
         out at the bound."""
-        return self._dead.account(self.partitions) + self._intake.account()
+        return self._all.dead.account(self.partitions) + self._all.intake.account()
 
     def health(self) -> Health:
         info = self.connection.check()
@@ -191,7 +187,7 @@ class Results:
             info.product,
             info.aof,
             info.warnings,
-            tuple(heartbeats(self.connection, self.settings.store.prefix)),
+            tuple(self._all.beats()),
             sum(lag.waiting_blocks for lag in self.lag()),
             self.dead_letters().held,
         )
@@ -214,7 +210,7 @@ class Results:
     def _balanced(self, days: Sequence[int]) -> Iterator[DayBalance]:
         """In this order a look cannot be torn: where the counters are the same at its end, no sum
         moved meanwhile; what was not dirty after its begin was published then, and stays so."""
-        counters = DayCounters(self.connection, self.settings.store.prefix)
+        counters = self._all.day_counters
         per_day = self.calendar.grid.per_day
         before = counters.read(days, self.partitions)
         dirty = {(slot // per_day, c) for c, slot in self._store.dirty(self.partitions)}
