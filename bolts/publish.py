@@ -43,6 +43,7 @@ class PublishBolt(CheckedEmits, Bolt):
             self.settings.store.prefix,
             expire_days=self.settings.results.expire_days,
             per_day=self.rules.grid.per_day,
+            log_bytes=self.settings.results.log_mb * 1_000_000,
         )
         self.folding = Folding(self.results, self.rules.grid.per_day)
         self.partitions = range(self.register.partitions)

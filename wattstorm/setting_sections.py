@@ -142,6 +142,13 @@ class Results:
     publish_ms: int = setting(
         100, "time between two publications of a changed slot", low=1, high=60_000
     )
+    log_mb: int = setting(
+        64,
+        "what the log of slots, an entry for each change of a slot, may take in MB; its oldest "
+        "entries go",
+        low=1,
+        high=1_048_576,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from tests.simulation.oracle import (
 )
 from tests.simulation.town import PARTITIONS, contracts
 from tests.simulation.world import PREFIX, World
-from wattstorm.store.keys import day_keys, partition_keys
+from wattstorm.store.keys import SLOTS, day_keys, log_keys, partition_keys
 
 UNCOUNTED = ("batches", "dead", "dead_dropped")
 """Counters that say how the work was cut, not what became of readings."""
@@ -138,7 +138,7 @@ def _published(world: World, wanted: list[Wanted]) -> list[str]:
                 into.of[c][0] += wh
                 into.of[c][1] += n
     rows = _rows(world)
-    found = _summed(world, total)
+    found = _summed(world, total) + _logged(world, rows)
     for key, sums in sorted(total.items()):
         day = local_day(key[1], stream.slot_minutes, stream.time_zone)
         late = key[1] <= passed
@@ -181,6 +181,28 @@ def _summed(world: World, total: dict[tuple[int, int], Sums]) -> list[str]:
         f"sums of {key}: {_plain(summed, key)}, wanted {_plain(total, key)}"
         for key in sorted(summed.keys() | total.keys())
         if _plain(summed, key) != _plain(total, key)
+    ]
+
+
+def _logged(world: World, rows: dict[Any, Any]) -> list[str]:
+    """The log of slots, replayed, is what is published; no entry says what the last one said."""
+    keys, found = log_keys(PREFIX, 0, SLOTS), list[str]()
+    stream = world.store.data.keys.get(keys.log.encode())
+    replayed, last = dict[Any, Any](), dict[Any, Any]()
+    for at, ((number, _), fields) in enumerate(stream.entries if stream else (), 1):
+        entry = json.loads(fields[1])
+        key = entry["channel"], entry["slot"]
+        if number != at:
+            found.append(f"entry {at} of the slots has number {number}")
+        if last.get(key) == entry["rows"]:
+            found.append(f"slot {key} is in the log twice: entry {number} says nothing new")
+        last[key] = entry["rows"]
+        replayed |= {(key, label): row for label, row in entry["rows"].items()}
+    wrong = [key for key in replayed.keys() | rows.keys() if replayed.get(key) != rows.get(key)]
+    return found + [
+        f"the log of slots ends with {label} of {key}: {replayed.get((key, label))}, published is "
+        f"{rows.get((key, label))}"
+        for key, label in sorted(wrong)
     ]
 
 

@@ -16,6 +16,7 @@ import polars as pl
 from tests.register.registers import register_rows
 from tests.stream import oracle
 from tests.stream.oracle import truth
+from tests.stream.slotslog import assert_told_once
 from wattstorm.files.meters import build_register
 from wattstorm.metering import block as blocks
 from wattstorm.metering.aggregates import Scopes, SlotSums
@@ -166,6 +167,8 @@ def assert_exact(town: Town, stream: pl.DataFrame) -> None:
     with Results.open(town.settings) as results:
         _assert_published(town, stream, results)
         _assert_balanced(results, stream.select("meter", "slot").n_unique())
+    with town.connect() as connection:
+        assert_told_once(connection, town.settings.store.prefix)
 
 
 def _assert_published(town: Town, stream: pl.DataFrame, results: Results) -> None:

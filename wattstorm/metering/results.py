@@ -1,7 +1,7 @@
 """What is published of a slot: one row per scope, and when a row is final.
 
 The one place that knows what a row is: the publish step writes `SlotResult.to_json`, readers
-and the consumers of the `slots` log read it with `from_json`.
+read it with `from_json`, consumers of the log of slots whole entries with `SlotChange`.
 """
 
 from __future__ import annotations
@@ -60,16 +60,19 @@ class SlotResult:
     def from_json(cls, data: str | bytes) -> SlotResult:
         """Inverse of `to_json`. Raises DataError for anything else."""
         try:
-            schema, *values = json.loads(data)
-            if schema == SCHEMA and all(type(value) is int for value in values):
-                wh, readings, expected, revision, final = values
-                return cls(wh, readings, expected, revision, bool(final))
-        except (ValueError, TypeError):
-            pass
-        raise DataError(
-            f"a row of results {data!r:.100}",
-            f"this wattstorm reads rows of schema {SCHEMA}; use the one that wrote it",
-        )
+            return cls.of(json.loads(data))
+        except ValueError:
+            raise _unreadable("a row of results", data) from None
+
+    @classmethod
+    def of(cls, values: object) -> SlotResult:
+        """Out of the list that `to_json` writes."""
+        if not isinstance(values, list) or len(values) != 6 or values[0] != SCHEMA:
+            raise _unreadable("a row of results", values)
+        if any(type(value) is not int for value in values):
+            raise _unreadable("a row of results", values)
+        _, wh, readings, expected, revision, final = values
+        return cls(wh, readings, expected, revision, bool(final))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,47 @@ class SlotRows:
         return max((row.revision for row in self.rows.values()), default=0)
 
 
+@dataclass(frozen=True, slots=True)
+class SlotChange:
+    """An entry of the log of slots: the results of one slot, from here on until its next entry.
+
+    revision: the highest of its rows; final: whether all of them are; rows: by label, all that
+    were written, changed or not.
+
+    >>> rows = SlotRows({"nation": SlotResult(1200, 2, 3, 1, final=False)})
+    >>> data = SlotChange.beginning(0, 756_698, rows) + '"nation":[1,1200,2,3,1,0]}}'
+    >>> change = SlotChange.from_json(data)
+    >>> change.slot, change.revision, change.final, change.rows == rows.rows
+    (756698, 1, False, True)
+    """
+
+    channel: int
+    slot: int
+    revision: int
+    final: bool
+    rows: Mapping[str, SlotResult]
+
+    @staticmethod
+    def beginning(channel: int, slot: int, rows: SlotRows) -> str:
+        """What stands before the rows: `write_results.lua` adds those that it writes."""
+        return (
+            f'{{"schema":{SCHEMA},"channel":{channel},"slot":{slot},"revision":{rows.revision},'
+            f'"final":{json.dumps(rows.final)},"rows":{{'
+        )
+
+    @classmethod
+    def from_json(cls, data: str | bytes) -> SlotChange:
+        """Raises DataError for what is no entry of this schema."""
+        try:
+            entry = json.loads(data)
+            if entry["schema"] == SCHEMA:
+                rows = {label: SlotResult.of(row) for label, row in entry["rows"].items()}
+                return cls(entry["channel"], entry["slot"], entry["revision"], entry["final"], rows)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            pass
+        raise _unreadable("an entry of the log of slots", data)
+
+
 def slot_rows(
     sums: SlotSums, scopes: Scopes, day: int, finality: Finality, *, late: bool
 ) -> SlotRows:
@@ -141,3 +185,10 @@ def slot_rows(
         row = SlotResult(energy, reported, wanted, 1 + sums.revision, late or covered)
         (rows if wanted or reported else empty)[label] = row
     return SlotRows(rows, empty)
+
+
+def _unreadable(what: str, data: object) -> DataError:
+    return DataError(
+        f"{what} {data!r:.100}",
+        f"this wattstorm reads schema {SCHEMA}; use the one that wrote it",
+    )

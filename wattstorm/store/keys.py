@@ -9,7 +9,8 @@ What bounds each, so that a store holds no more after years than after weeks:
 
 | key | holds | bounded by |
 |---|---|---|
-| log: log | entries | log.backlog_mb; trimmed behind snapshots |
+| readings: log | entries | log.backlog_mb; trimmed behind snapshots |
+| slots: log | entries | results.log_mb; the oldest go |
 | log: head | scalars | as they are |
 | log: producer:… | last number of a producer | PRODUCER_LIFETIME_S after it last sent |
 | consumer: fence, audit | scalars | as they are |
@@ -38,6 +39,8 @@ READINGS: Final = "readings"
 """The log of what meters say, and of what decides how it is read."""
 SUMS: Final = "sums"
 """The consumer of `READINGS` that adds them up."""
+SLOTS: Final = "slots"
+"""The log of what is published: every change and every closing of a slot. One partition."""
 
 
 class LogKeys:

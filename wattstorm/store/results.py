@@ -11,10 +11,16 @@ its partition anew, or at least a new token; so the same token at the same posit
 or a later one is the same history, and what was read of it still stands. Rows,
 stamps, the clearing of what was dirty and the list of days change in one script,
 so the store keeps all of it or nothing.
+
+In the same script each slot whose rows are other than those that stood there gets an entry of
+the log `slots` (`metering.results.SlotChange`): what changed or became final is in it once,
+however often it is published, and the last entry of a slot is what stands in its curves. The
+log has one partition and is bounded by its bytes; its oldest entries go.
 """
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -24,10 +30,12 @@ import numpy.typing as npt
 
 from wattstorm.errors import StoreError, StreamError
 from wattstorm.metering.block import Channel
-from wattstorm.metering.results import SlotResult, SlotRows
+from wattstorm.metering.results import SlotChange, SlotResult, SlotRows
 from wattstorm.store.connection import Connection
 from wattstorm.store.keys import (
+    SLOTS,
     day_keys,
+    log_keys,
     parse_slot_member,
     partition_keys,
     slot_member,
@@ -35,7 +43,7 @@ from wattstorm.store.keys import (
 )
 from wattstorm.store.scripts import Argument, Script
 
-_READ, _WRITE = Script("read_partials"), Script("write_results")
+_READ, _WRITE = Script("read_partials"), Script("write_results", "add_entry", "keep_within")
 
 FOLDED_MEANWHILE: Final = 10
 """How often sums are read that were folded while they were read."""
@@ -92,14 +100,22 @@ class Written(NamedTuple):
 
 class ResultStore:
     """Both sides of the results. expire_days: how long a day stays after its last change;
-    per_day: slots of a UTC day, for the publish step."""
+    per_day: slots of a UTC day, log_bytes: what stays in the log of slots, for the publish
+    step."""
 
     def __init__(
-        self, connection: Connection, prefix: str, *, expire_days: int = 0, per_day: int = 48
+        self,
+        connection: Connection,
+        prefix: str,
+        *,
+        expire_days: int = 0,
+        per_day: int = 48,
+        log_bytes: int = 64 << 20,
     ) -> None:
         self.connection, self.prefix, self.per_day = connection, prefix, per_day
         self.lifetime_s = expire_days * 86_400
-        self.keys = store_keys(prefix)
+        self.log_bytes = log_bytes
+        self.keys, self.log = store_keys(prefix), log_keys(prefix, 0, SLOTS)
 
     # ------------------------------------------------------------ the publish step
 
@@ -216,14 +232,18 @@ class ResultStore:
         of_partitions = [partition_keys(self.prefix, p) for p in partitions]
         labels = sorted({label for each in of_slots for label in (*each.rows, *each.empty)})
         keys = [day.stamps, self.keys.provisional, self.keys.days, self.keys.folds, day.closed]
+        keys += [self.log.log, self.log.head, self.log.backlog]
         keys += [k.fence for k in of_partitions]
         keys += [k.dirty for k in of_partitions]
         keys += [day.curve(channel, label) for label in labels]
         stamp = np.ascontiguousarray(seen.stamp, "<u8").tobytes()
         arguments: list[Argument] = [len(of_partitions), len(slots), stamp, self.lifetime_s]
-        arguments += [utc_day, channel, seen.folds, *seen.owners, *slots]
+        arguments += [utc_day, channel, seen.folds, self.log_bytes, *seen.owners, *slots]
         arguments += ["f" if each.final else "p" for each in of_slots]
+        of_slot = zip(slots, of_slots, strict=True)
+        arguments += [SlotChange.beginning(channel, slot, each) for slot, each in of_slot]
         for label in labels:
+            arguments.append(json.dumps(label))
             arguments += [_value(each, label) for each in of_slots]
         return keys, arguments
 

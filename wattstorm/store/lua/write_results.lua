@@ -1,15 +1,19 @@
--- Publish slots of one day and channel, and forget that they are dirty: all or nothing.
--- KEYS: stamps, provisional, days, name of the last fold, closed sums of the day, P fences,
---   P dirty sets, curves (one a label)
+-- Publish slots of one day and channel, forget that they are dirty, and enter what changed in the
+-- log of slots: all or nothing. Below add_entry.lua and keep_within.lua.
+-- KEYS: stamps, provisional, days, name of the last fold, closed sums of the day, log, its head and
+--   backlog, P fences, P dirty sets, curves (one a label)
 -- ARGV: P, S, stamp (u64 little endian a partition), lifetime in s (0: for ever), day, channel,
---   name of the last fold when the sums were read, P owners' tokens, S slots, S states (f: final, p: provisional), then for each label S values:
---   '' none; […] a row; 0[…] a row of no readings, which only takes the place of another one
+--   name of the last fold when the sums were read, bytes that stay in the log, P owners' tokens,
+--   S slots, S states (f: final, p: provisional), S beginnings of entries, then for each label its
+--   name as JSON, and S values: '' none; […] a row; 0[…] a row of no readings, which only takes the
+--   place of another one
 -- Returns a string of S characters: 1 accepted, 0 refused; 'moved': the sums are of a history
 -- that is no more, read again; or false: fewer partitions than before.
 local P, S = tonumber(ARGV[1]), tonumber(ARGV[2])
 local stamp, lifetime, day, channel = ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
-local TOKENS, SLOTS, STATES, VALUES = 7, 7 + P, 7 + P + S, 7 + P + 2 * S
-local FENCES, DIRTY, CURVES = 5, 5 + P, 5 + 2 * P
+local TOKENS, SLOTS, STATES, ENTRIES = 8, 8 + P, 8 + P + S, 8 + P + 2 * S
+local LABELS = ENTRIES + S
+local FENCES, DIRTY, CURVES = 8, 8 + P, 8 + 2 * P
 
 local function at_partition(vector, p)
   return (struct.unpack('<I8', vector, 8 * p - 7))
@@ -69,20 +73,36 @@ local function put(key, pairs_)
   expire(key)
 end
 
+-- A slot whose rows are what they were has no entry: published twice, it stands once in the log.
+local fields, entries, changed = {}, {}, {}
+for n, i in ipairs(accepted) do fields[n], entries[n] = ARGV[SLOTS + i], {} end
 for label = CURVES + 1, #KEYS do
-  local rows, base = {}, VALUES + S * (label - CURVES - 1)
-  for _, i in ipairs(accepted) do
-    local slot, value = ARGV[SLOTS + i], ARGV[base + i]
-    if string.sub(value, 1, 1) == '0' then
-      value = redis.call('HGET', KEYS[label], slot) and string.sub(value, 2) or ''
+  local name = LABELS + (S + 1) * (label - CURVES - 1) + 1
+  local rows, held = {}, {}
+  in_chunks(fields, function(at, upto)
+    for k, row in ipairs(redis.call('HMGET', KEYS[label], unpack(fields, at, upto))) do
+      held[at + k - 1] = row
     end
-    if value ~= '' then
-      rows[#rows + 1] = slot
+  end)
+  for n, i in ipairs(accepted) do
+    local value = ARGV[name + i]
+    if string.sub(value, 1, 1) == '0' then value = held[n] and string.sub(value, 2) or '' end
+    if value ~= '' then entries[n][#entries[n] + 1] = ARGV[name] .. ':' .. value end
+    if value ~= '' and value ~= held[n] then
+      changed[n] = true
+      rows[#rows + 1] = fields[n]
       rows[#rows + 1] = value
     end
   end
   put(KEYS[label], rows)
 end
+for n, i in ipairs(accepted) do
+  if changed[n] then
+    local data = ARGV[ENTRIES + i] .. table.concat(entries[n], ',') .. '}}'
+    add_entry(KEYS[6], KEYS[7], KEYS[8], 'slot', data)
+  end
+end
+keep_within(KEYS[6], KEYS[7], KEYS[8], tonumber(ARGV[8]))
 put(KEYS[1], stamps)
 expire(KEYS[5])
 
