@@ -11,6 +11,7 @@ import pytest
 
 import wattstorm
 from tests.servers import TestServer, binaries
+from tests.stream.slotslog import entries as slots_log
 from tests.stream.test_chaos import Feeding
 from tests.stream.town import Town, a_stream, a_town, assert_exact, drained, wait_until
 from wattstorm.engine.watch import Watch
@@ -87,6 +88,8 @@ def test_the_engine_a_producer_and_a_reader_do_their_work(
             assert results.lag()
             assert results.conservation().holds
             assert [balance.holds for balance in results.balances()] == [True]
+        with of(server, user) as connection:
+            assert slots_log(connection)[-1].rows["nation"].wh > 0
     with of(server, "auditor") as connection:
         assert list(DeadLetters(connection, "wattstorm").list(0)) == []
         assert [row.raw for row in Intake(connection, "wattstorm").list(5)] == ["x"]

@@ -168,7 +168,8 @@ def assert_exact(town: Town, stream: pl.DataFrame) -> None:
         _assert_published(town, stream, results)
         _assert_balanced(results, stream.select("meter", "slot").n_unique())
     with town.connect() as connection:
-        assert_told_once(connection, town.settings.store.prefix)
+        labels = Scopes(town.register).labels()
+        assert_told_once(connection, town.settings.store.prefix, labels)
 
 
 def _assert_published(town: Town, stream: pl.DataFrame, results: Results) -> None:

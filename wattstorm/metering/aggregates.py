@@ -148,4 +148,5 @@ class Scopes:
         classes = self._register.classes
         tariff, region = classes.tariff[self._real], classes.region[self._real]
         meters = np.asarray(self._register.counts(day), np.int64)[tariff, region]
-        return self._members[:, self._real] @ meters
+        expected: npt.NDArray[np.int64] = self._members[:, self._real] @ meters
+        return expected

@@ -41,7 +41,8 @@ class Classes:
         self, tariff: npt.NDArray[np.integer], region: npt.NDArray[np.integer]
     ) -> npt.NDArray[np.int64]:
         """Classes of pairs of codes; arrays of one shape, int64 out."""
-        found = self._number[np.asarray(tariff, np.int64) + 256 * np.asarray(region, np.int64)]
+        codes = np.asarray(tariff, np.int64) + 256 * np.asarray(region, np.int64)
+        found: npt.NDArray[np.int64] = self._number[codes]
         if found.size and found.min() < 0:
             raise RegisterError(
                 "a meter has a tariff and a region that the register does not count as a pair",
