@@ -7,7 +7,6 @@ state's. A subclass names the log and the consumer, and makes the state.
 from __future__ import annotations
 
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, ClassVar
 
 from pystorm.exceptions import StormWentAwayError
@@ -15,15 +14,11 @@ from streamparse import Bolt
 
 from wattstorm.errors import StoreError
 from wattstorm.metering.warm import warm_up
-from wattstorm.register.register import Register
-from wattstorm.settings import Settings
-from wattstorm.shipped import check_code
-from wattstorm.store.connection import connected
 from wattstorm.store.keys import READINGS
-from wattstorm.store.workers import Presence
 from wattstorm.stream.consumer import Consumer
+from wattstorm.stream.outfit import Outfit
 from wattstorm.stream.state import Scalars, State
-from wattstorm.tuples import CHANGED_FIELDS, BatchRef, CheckedEmits, task_index
+from wattstorm.tuples import CHANGED_FIELDS, BatchRef, CheckedEmits
 
 
 class MinibatchBolt(CheckedEmits, Bolt):
@@ -38,28 +33,23 @@ class MinibatchBolt(CheckedEmits, Bolt):
     consumer_class: ClassVar[type[Consumer]] = Consumer
 
     def initialize(self, conf: dict[str, Any], context: dict[str, Any]) -> None:
-        check_code(conf)
-        self.settings = Settings.from_conf(conf["wattstorm"])
-        self.register = Register.open(Path(self.settings.data.directory) / "register")
-        connection = connected(self.settings, conf["wattstorm.store_url"])
-        index, tasks = task_index(context)
+        self.outfit = Outfit.of(conf, context, self.component_name)
+        self.settings, self.register = self.outfit.settings, self.outfit.register
         self.consumer = self.consumer_class(
             self.log_name,
             self.consumer_name,
             self.make_state,
             settings=self.settings,
-            connection=connection,
+            connection=self.outfit.connection,
             partitions=self.register.partitions,
-            tasks=tasks,
+            tasks=self.outfit.tasks,
             # Anchored to nothing: what to publish stands in the store, and no batch waits for it.
             announce=lambda partition, position: self.emit((partition, position), anchors=[]),
             failed=self.say_failed,
             logger=self.logger,
+            instruments=self.outfit.instruments,
         )
         self.consumer.let_through = (StormWentAwayError,)
-        self.presence = Presence(
-            connection, self.settings.store.prefix, conf, self.component_name, index
-        )
         self.at_work: Any = None
         warm_up()
 
@@ -82,7 +72,7 @@ class MinibatchBolt(CheckedEmits, Bolt):
 
     def process_tick(self, tup: Any) -> None:
         with suppress(StoreError):  # the partitions say so
-            self.presence.tell()
+            self.outfit.tell()
         self.consumer.tick()
         self.ack(tup)
 

@@ -56,11 +56,12 @@ def feed(town: Town, stream: Any) -> None:
         producer.flush()
 
 
-def beats(town: Town) -> list[dict[str, Any]]:
+def beats(town: Town, component: str = "") -> list[dict[str, Any]]:
     """Of the tasks that run; the engine has one too."""
     with town.connect() as connection:
         rows = heartbeats(connection, "wattstorm", "LoadCurves")
-    return [row for row in rows if row["alive"] and row["component"] != "engine"]
+    running = [row for row in rows if row["alive"] and row["component"] != "engine"]
+    return [row for row in running if row["component"].startswith(component)]
 
 
 def all_running(town: Town) -> bool:
@@ -69,7 +70,7 @@ def all_running(town: Town) -> bool:
 
 
 def pids(town: Town, component: str = "") -> list[int]:
-    return [row["pid"] for row in beats(town) if row["worker"].startswith(component)]
+    return [row["pid"] for row in beats(town, component)]
 
 
 def a_lease(connection: Connection, topology: str = "test") -> Lease:
@@ -103,7 +104,7 @@ def test_a_drained_stream_ends_by_itself_and_exact(town: Town) -> None:
         assert heartbeats(connection, "wattstorm") == []
         tails = town.log(connection).tails(town.partitions)
     for partition, tail in enumerate(tails):
-        names = (town.directory / "state" / f"p{partition}").rglob("*.snap")
+        names = (town.directory / "state/readings/sums" / f"p{partition}").rglob("*.snap")
         assert max(int(file.name.partition(".")[0]) for file in names) == tail
     Engine(town.settings, town.url, workers=1).run(drain=True)
     with town.connect() as connection:
@@ -268,6 +269,29 @@ def test_each_topology_on_a_store_has_its_own_lease_and_heartbeats(
         "publish-0",
         "readings-0",
     ]
+
+
+def test_a_task_tells_what_it_measured_with_its_heartbeat(
+    town: Town, running: Callable[..., Any]
+) -> None:
+    """Counters, latencies, levels; the blocks of all tasks that sum are those that were sent."""
+    stream = a_stream(8, 100, 96)
+    running(town)
+    feed(town, stream)
+
+    sent = len(list(in_blocks(stream, 25, 200)))
+
+    def summed() -> int:
+        return sum(row["instruments"]["counters"].get("blocks", 0) for row in beats(town, "agg"))
+
+    wait_until(lambda: summed() == sent, 60, "the heartbeats of all that was summed")
+    of = {row["component"]: row["instruments"] for row in beats(town)}
+    assert of["aggregate"]["ms"]["commit"]["n"] > 0
+    assert of["aggregate"]["ms"]["commit"]["p99"] >= of["aggregate"]["ms"]["commit"]["p50"] > 0
+    assert of["readings"]["counters"]["batches"] > 0
+    assert of["aggregate"]["levels"]["partitions"] > 0
+    assert {"cpu_s", "memory_mb", "written_mb"} <= of["publish"]["levels"].keys()
+    assert all(row["restarts"] == 0 for row in beats(town))
 
 
 def test_a_store_clock_set_back_does_not_prolong_a_lease_or_a_heartbeat(town: Town) -> None:

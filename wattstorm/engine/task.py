@@ -114,6 +114,13 @@ class Task:
                 }
             )
 
+    def measure(self) -> None:
+        """Let the component know how many messages wait for it, and for how many it waits."""
+        outfit = getattr(self.component, "outfit", None)
+        if outfit is not None:
+            outfit.instruments.level("queue", len(self._queue))
+            outfit.instruments.level("pending", self.pending)
+
     def stop(self) -> None:
         """A clean stop, for components that want to know."""
         self._queue.clear()

@@ -75,6 +75,7 @@ class Beat:
     def maybe(self, now: float, task: Task) -> None:
         if now >= self._next:
             self._next = now + BEAT_S
+            task.measure()
             self.tell(acked=task.acked, failed=task.failed, pending=task.pending)
 
 

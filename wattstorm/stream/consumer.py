@@ -39,6 +39,7 @@ its own.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -53,6 +54,7 @@ from wattstorm.errors import (
     of_installation,
     remedy_of,
 )
+from wattstorm.instruments import Instruments
 from wattstorm.settings import Settings
 from wattstorm.store.connection import Connection
 from wattstorm.store.log import Entry, Log
@@ -86,10 +88,13 @@ class Consumer(Taking):
         announce: Callable[[int, int], None] = lambda partition, position: None,
         failed: Callable[[Exception], None] = lambda error: None,
         logger: logging.Logger | None = None,
+        instruments: Instruments | None = None,
     ) -> None:
         self.name, self.make_state, self.partitions = name, make_state, partitions
         self.settings, self.connection = settings, connection
         self.logger = logger or logging.getLogger(__name__)
+        self.instruments = instruments or Instruments()
+        self.batch = ""
         self.tell, self.failed = announce, failed
         self.log_store = Log(connection, settings.store.prefix, name=log)
         self.state_directory = Path(settings.data.directory) / "state"
@@ -109,19 +114,24 @@ class Consumer(Taking):
     def process(self, partition: int, first: int, last: int) -> bool:
         """Take the entries first … last of a partition; True if all of them are passed now,
         False if they are to come again."""
-        return self.guarded(partition, lambda: self.run_batch(partition, first, last))
+        self.batch = f" [batch {partition}:{first}:{last}]"
+        try:
+            return self.guarded(partition, lambda: self.run_batch(partition, first, last))
+        finally:
+            self.batch = ""
 
     def guarded(self, partition: int, work: Callable[[], bool]) -> bool:
         """`work()`; False if it failed. Nothing tentative stays then."""
         try:
             done = work()
         except (FencedOff, FenceMoved, LogGap) as error:
-            self.logger.warning("partition %d is dropped: %s", partition, error)
+            self.logger.warning("partition %d is dropped: %s%s", partition, error, self.batch)
+            self.instruments.count("dropped")
             self.owned.pop(partition, None)
             return False
         except StoreError as error:
             if not self.down:
-                self.logger.error("partition %d waits: %s", partition, error)
+                self.logger.error("partition %d waits: %s%s", partition, error, self.batch)
             self.down = True
             own = self.owned.get(partition)
             if own is not None and own.doubt is None:
@@ -135,7 +145,8 @@ class Consumer(Taking):
             if of_installation(error):
                 self.stand_still(partition, own, error)
             else:
-                self.logger.exception("partition %d is dropped: %s", partition, error)
+                what = "partition %d is dropped: %s%s"
+                self.logger.exception(what, partition, error, self.batch)
             self.failed(error)
             return False
         self.down = False
@@ -147,7 +158,8 @@ class Consumer(Taking):
             error.what if isinstance(error, WattstormError) else f"{type(error).__name__}: {error}"
         )
         why = f"{what}; {remedy_of(error)}"
-        self.logger.error("partition %d stands still: %s", partition, why, exc_info=error)
+        what = "partition %d stands still: %s%s"
+        self.logger.error(what, partition, why, self.batch, exc_info=error)
         with suppress(StoreError):  # then it is said at the next attempt
             self.store_of(partition).stand_still(own.token if own else "", why)
 
@@ -166,13 +178,18 @@ class Consumer(Taking):
 
     def run_range(self, own: Owned, last: int) -> None:
         """The entries after the fence, up to `last`, in one commit."""
-        fence = own.state.position
-        entries = self.fetch(own.number, fence + 1, last)
+        fence, measure = own.state.position, self.instruments
+        with measure.timed("fetch"):
+            entries = self.fetch(own.number, fence + 1, last)
         poison = self.begin_try(own, last) if own.cautious else ""
         try:
-            writes = self.poison(own, entries[0], poison) if poison else self.apply(own, entries)
+            with measure.timed("apply"):
+                writes = (
+                    self.poison(own, entries[0], poison) if poison else self.apply(own, entries)
+                )
             own.doubt = last
-            self.commit(own, fence, entries, writes, last if poison else 0)
+            with measure.timed("commit"):
+                self.commit(own, fence, entries, writes, last if poison else 0)
         except StoreUnreachable:
             raise  # in doubt: the fence is asked before anything else
         except BaseException:
@@ -180,7 +197,13 @@ class Consumer(Taking):
             own.state.undo()
             raise
         self.keep(own)
-        own.unsaved_bytes += sum(len(entry.data) for entry in entries)
+        taken = sum(len(entry.data) for entry in entries)
+        own.unsaved_bytes += taken
+        measure.count("commits")
+        measure.count("blocks", len(entries))
+        measure.count("bytes", taken)
+        # By this machine's clock and the store's: as good as they agree.
+        measure.took("delay", max(0.0, time.time() - entries[0].arrived_ms / 1e3))
         self.announce(own)
 
     def begin_try(self, own: Owned, position: int) -> str:
@@ -274,8 +297,17 @@ class Consumer(Taking):
         """Now and then, with batches or without: save what is due, trim what is saved."""
         with suppress(StoreError):  # the partitions say so
             self.saver.look()
+        self.measure_state()
         for own in list(self.owned.values()):
             self.guarded(own.number, lambda own=own: self.look_after(own))  # type: ignore[misc]
+
+    def measure_state(self) -> None:
+        """How much would have to be read again, and how old what is saved of it."""
+        now, own = time.monotonic(), self.owned.values()
+        waits = [o.tried_at for o in own if o.unsaved_bytes]
+        self.instruments.level("partitions", len(own))
+        self.instruments.level("unsaved_mb", round(sum(o.unsaved_bytes for o in own) / 1e6, 3))
+        self.instruments.level("snapshot_age_s", round(now - min(waits, default=now), 1))
 
     def look_after(self, own: Owned) -> bool:
         self.saver.trim(own)
