@@ -23,6 +23,10 @@ from wattstorm.stream.outfit import Outfit
 from wattstorm.tuples import CheckedEmits
 
 SLOTS_AT_ONCE = 96
+REST, CHEAP_S = 39.0, 0.005
+"""A publication that took CHEAP_S + t seconds of CPU time is followed by a rest of REST * t at
+least: where a whole day's slots change all the time, as with nightly curves, reading every
+partition's sums again and again would take the cores from summing."""
 READ_AGAIN = 3
 """How often sums are read again at once that turned out to be of a lost history."""
 
@@ -48,13 +52,13 @@ class PublishBolt(CheckedEmits, Bolt):
         self.folding = Folding(self.results, self.rules.grid.per_day)
         self.partitions = range(self.register.partitions)
         self.told: set[int] = set()
-        self.flushed_at = 0.0
+        self.rest_until = 0.0
         self.down = self.kept = False
 
     def process(self, tup: Any) -> None:
         self.told.add(int(tup.values[0]))
         self.ack(tup)
-        if time.monotonic() - self.flushed_at >= self.settings.results.publish_ms / 1000:
+        if time.monotonic() >= self.rest_until:
             self.flush(sorted(self.told))
 
     def process_tick(self, tup: Any) -> None:
@@ -63,6 +67,7 @@ class PublishBolt(CheckedEmits, Bolt):
 
     def flush(self, partitions: list[int], *, deadlines: bool = False) -> None:
         """Publish what is dirty; what cannot be published now stays dirty."""
+        begun = time.thread_time()
         try:
             self.outfit.tell()
             self.keep()
@@ -84,7 +89,8 @@ class PublishBolt(CheckedEmits, Bolt):
             if not self.down:
                 self.logger.error("results wait: %s", error)
             self.down = True
-        self.flushed_at = time.monotonic()
+        rest = REST * (time.thread_time() - begun - CHEAP_S)
+        self.rest_until = time.monotonic() + max(self.settings.results.publish_ms / 1000, rest)
 
     def keep(self) -> None:
         """Once: results that were to expire stay, if the settings say so now."""

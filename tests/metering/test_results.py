@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import doctest
 
+import numpy as np
 import pytest
 
 import wattstorm.metering.results
 from wattstorm.errors import DataError
+from wattstorm.metering.aggregates import SlotSums, added
 from wattstorm.metering.results import Finality, SlotResult, SlotRows
 
 
@@ -63,3 +65,23 @@ def test_the_last_partition_decides_within_the_patience() -> None:
     assert rule.passed([500, 450]) == 440
     assert rule.passed([550, 450]) == rule.passed([550, -1]) == 440
     assert rule.passed([551, 450]) == 441
+
+
+def test_sums_are_added_as_one_by_one_whatever_classes_they_have() -> None:
+    """Partitions of before and after a register gained tariffs, and some without a reading."""
+    rng = np.random.default_rng(1)
+    parts = [
+        SlotSums(rng.integers(-(2**40), 2**40, n), rng.integers(0, 999, n), k)
+        for k, n in enumerate([4, 9, 4, 4, 9, 1])
+    ]
+    one_by_one = SlotSums.zeros(0)
+    for part in parts:
+        one_by_one = one_by_one + part
+    assert added([None, *(part.to_bytes() for part in parts), None]) == one_by_one
+    assert added([None]) == SlotSums.zeros(0)
+
+
+def test_sums_of_another_schema_are_refused_among_others_of_their_length() -> None:
+    good = SlotSums(np.array([5, 7]), np.array([1, 1]), 0).to_bytes()
+    with pytest.raises(DataError, match="schema 2"):
+        added([good, b"\2" + good[1:]])

@@ -49,6 +49,9 @@ class Clock:
 
     perf_counter = monotonic
 
+    def thread_time(self) -> float:
+        return 0.0  # nothing takes CPU time here
+
     def time(self) -> float:
         # The machine's clock and the store's need not agree, and here they never do.
         return 1_711_600_007.0 + Stage.now

@@ -91,6 +91,22 @@ def test_all_partitions_make_one_result(town: Town, aggregate: Part) -> None:
     assert dirty(town) == set()
 
 
+def test_after_a_dear_publication_the_next_one_waits_for_the_tick(
+    town: Town, aggregate: Part, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a whole day changes all the time, publishing it must not take the cores from summing;
+    here each publication counts as if it took a second."""
+    monkeypatch.setattr("bolts.publish.CHEAP_S", -1.0)
+    publish = started(PublishBolt, town)
+    feed(aggregate, town, 0, 5, 1)
+    assert publish.give(0, 1) == "ack"
+    feed(aggregate, town, 1, 5, 1)
+    assert publish.give(1, 1) == "ack"
+    assert row(town, 5).wh == 10_000
+    publish.tick()
+    assert row(town, 5).wh == 20_000
+
+
 def test_a_slot_becomes_final_at_its_deadline_without_a_reading(
     town: Town, aggregate: Part
 ) -> None:
