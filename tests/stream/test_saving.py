@@ -217,9 +217,10 @@ def test_a_partition_that_fills_while_others_rest_is_saved_when_it_is_whole(tmp_
             append(town, p, [blocks.encode(each) for each in curves])
             for position in range(1, 5):
                 assert bolt.give(p, position, position, 1) == "ack"
-                bolt.component.saver.collect(wait=True)
+                bolt.component.consumer.saver.collect(wait=True)
         saved = {
-            p: [mark.position for mark in own.saved] for p, own in bolt.component.owned.items()
+            p: [mark.position for mark in own.saved]
+            for p, own in bolt.component.consumer.owned.items()
         }
         assert saved == {0: [4], 1: [], 2: []}
         assert sum(path.stat().st_size for path in files(town, ".rows")) < 1.1 * METERS * 48 * 2

@@ -19,13 +19,16 @@ from wattstorm.store.scripts import Argument, Script
 from wattstorm.store.snapshots import Mark
 from wattstorm.store.writes import NOTHING, RESERVED, Effects, Writes
 
-_ACQUIRE, _TRY = Script("acquire"), Script("try_block")
-_COMMIT = Script("commit", "set_aside", "add_entry")
+_ACQUIRE, _TRY = Script("acquire", "holders"), Script("try_block")
+_COMMIT = Script("commit", "set_aside", "add_entry", "holders")
 _STAND_STILL, _BIRTH = Script("stand_still"), Script("birth")
 _CONFIRM, _REPLAY_FAILED = Script("confirm"), Script("replay_failed")
-_RENEW = Script("renew")
+_RENEW, _SKIP = Script("renew"), Script("skip")
 KEEP_DEAD: Final = 10_000
 KEEP_DEAD_BYTES: Final = 256 << 20
+AS_LONG_AS_NEEDED: Final = -1
+"""How a consumer holds its log: nothing of it goes before the consumer has saved it, and
+producers wait. Otherwise bytes: kept for it no longer than it is that much, 0 not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class Fence:
     the partition stands still, "" if it does not; lineage: which store's history this is;
     scalars: what the consumer's commits keep here beside (`Writes`), by name. Told by `acquire`
     only: poisoned, positions in the log that were passed without being applied; snapshots, those
-    that the store knows."""
+    that the store knows; trimmed, the position up to which the consumer needs no entry."""
 
     position: int
     token: str
@@ -49,6 +52,7 @@ class Fence:
     scalars: Mapping[str, bytes] = field(default_factory=dict)
     poisoned: frozenset[int] = frozenset()
     snapshots: tuple[Mark, ...] = ()
+    trimmed: int = 0
 
     @property
     def highest(self) -> int:
@@ -61,6 +65,7 @@ class Fence:
         found: Mapping[bytes, bytes],
         poisoned: frozenset[int] = frozenset(),
         snapshots: tuple[Mark, ...] = (),
+        trimmed: int = 0,
     ) -> Fence:
         """Out of its hash."""
         held = {name.decode(): value for name, value in found.items()}
@@ -76,6 +81,7 @@ class Fence:
             {name: value for name, value in held.items() if name not in RESERVED},
             poisoned,
             snapshots,
+            trimmed,
         )
 
 
@@ -102,7 +108,7 @@ def fence_positions(
 class PartitionStore:
     """One partition of a log as one of its consumers keeps it: its fence, and what moves with it.
 
-    keep_dead, keep_dead_bytes: dead letters kept at most.
+    hold: see `AS_LONG_AS_NEEDED`; keep_dead, keep_dead_bytes: dead letters kept at most.
     """
 
     def __init__(
@@ -113,10 +119,12 @@ class PartitionStore:
         *,
         log: str = READINGS,
         consumer: str = SUMS,
+        hold: int = AS_LONG_AS_NEEDED,
         keep_dead: int = KEEP_DEAD,
         keep_dead_bytes: int = KEEP_DEAD_BYTES,
     ) -> None:
         self.connection, self.prefix, self.partition = connection, prefix, partition
+        self.consumer, self.hold = consumer, hold
         self.keep_dead = f"{keep_dead} {keep_dead_bytes}"
         self.keys = partition_keys(prefix, partition, log, consumer)
         self.births, self._backlog = store_keys(prefix).births, backlog_key(prefix, log)
@@ -127,23 +135,25 @@ class PartitionStore:
         birth_us: what `give_birth` said when the task began; first: scalars that the fence gets
         if it has none of that name yet, what is in force from the first entry on.
         """
-        arguments: list[Argument] = [birth_us, secrets.token_hex(8)]
+        arguments: list[Argument] = [birth_us, secrets.token_hex(8), self.consumer, self.hold]
+        k = self.keys
         for scalar in (first or {}).items():
             arguments += scalar
         answer = _ACQUIRE.run(
             self.connection,
             "take a partition",
-            [self.keys.fence, self.keys.poison, self.keys.snapshots, self.births],
+            [k.fence, k.poison, k.snapshots, self.births, k.log, k.head, self._backlog],
             arguments,
         )
         if not answer[0]:
             raise FencedOff(self.partition, f"born at {birth_us} µs", answer[1].decode())
-        _, _, fence, poisoned, known = answer
+        _, _, fence, poisoned, known, trimmed = answer
         marks = (Mark(int(p), n.decode()) for n, p in zip(known[::2], known[1::2], strict=True))
         return Fence.of(
             dict(zip(fence[::2], fence[1::2], strict=True)),
             frozenset(map(int, poisoned)),
             tuple(marks),
+            int(trimmed),
         )
 
     def fence(self) -> Fence:
@@ -226,7 +236,7 @@ class PartitionStore:
         k = self.keys
         keys = [k.fence, k.poison, k.log, k.head, self._backlog]
         arguments: list[Argument] = [token, expected, position, committed_bytes, poisoned]
-        arguments.append(b"-" if chain is None else chain)
+        arguments += (b"-" if chain is None else chain, self.consumer)
         effects = Effects(k, self.prefix, self.partition, len(keys))
         effects.say(writes, self.keep_dead)
         answer = _COMMIT.run(
@@ -245,6 +255,23 @@ class PartitionStore:
                 "not those that this batch was made of",
                 "the store went back meanwhile; the batch is planned again from the fence",
             )
+
+    def skip(self, token: str, expected: int) -> tuple[int, int]:
+        """Go on behind what was trimmed before this consumer, which does not hold the log, came
+        there: (position of the fence now, entries lost). They are counted as `lost_entries`.
+        FencedOff, FenceMoved: as for `commit`."""
+        k = self.keys
+        said, value, *lost = _SKIP.run(
+            self.connection,
+            "pass what is trimmed",
+            [k.fence, k.poison, k.head, k.audit],
+            [token, expected, self.consumer],
+        )
+        if said == b"owner":
+            raise FencedOff(self.partition, token, value.decode())
+        if said == b"moved":
+            raise FenceMoved(self.partition, expected, int(value))
+        return int(value), int(lost[0])
 
     def audit(self) -> dict[str, int]:
         return self._counts(self.keys.audit)

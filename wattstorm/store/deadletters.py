@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass
 from typing import Any
 
 from wattstorm.store.connection import Connection
-from wattstorm.store.keys import partition_keys
+from wattstorm.store.keys import READINGS, SUMS, partition_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +57,17 @@ def share_of(keep_mb: int, partitions: int, maxmemory: int = 0) -> int:
 
 
 class DeadLetters:
-    """The read side."""
+    """The read side, of one consumer of a log."""
 
-    def __init__(self, connection: Connection, prefix: str) -> None:
-        self.connection, self.prefix = connection, prefix
+    def __init__(
+        self,
+        connection: Connection,
+        prefix: str,
+        *,
+        log: str = READINGS,
+        consumer: str = SUMS,
+    ) -> None:
+        self.connection, self.prefix, self._of = connection, prefix, (log, consumer)
 
     def count(self, partition: int) -> int:
         """Letters held now."""
@@ -70,7 +77,7 @@ class DeadLetters:
         """Of these partitions together."""
         pipeline = self.connection.redis.pipeline(transaction=False)
         for p in partitions:
-            keys = partition_keys(self.prefix, p)
+            keys = partition_keys(self.prefix, p, *self._of)
             pipeline.xlen(keys.dead)
             pipeline.hmget(keys.dead_account, _ACCOUNT)
         found = self.connection.run("count dead letters", pipeline.execute)
@@ -79,7 +86,7 @@ class DeadLetters:
 
     def list(self, partition: int, limit: int | None = None) -> Iterator[DeadLetter]:
         """Oldest first, read a few hundred at a time."""
-        key = partition_keys(self.prefix, partition).dead
+        key = partition_keys(self.prefix, partition, *self._of).dead
         start, left = b"-", limit
         while left is None or left > 0:
             page = 200 if left is None else min(200, left)

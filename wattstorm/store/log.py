@@ -28,7 +28,7 @@ PRODUCER_LIFETIME_S: Final = 7 * 86_400
 """How long a producer's last number is remembered after its last block."""
 _JOINED: Final = 16_384  # blocks below this are copied into one send, others sent in place
 
-_APPEND, _CLAIM, _TRIM = Script("append", "add_entry"), Script("claim"), Script("trim")
+_APPEND, _CLAIM, _TRIM = Script("append", "add_entry"), Script("claim"), Script("trim", "holders")
 
 
 class Append(NamedTuple):
@@ -278,7 +278,8 @@ class Log:
     def trim(
         self, partition: int, position: int, token: str, nonce: str = "", *, consumer: str = SUMS
     ) -> int:
-        """Remove entries up to `position`, of which a consumer needs none; the first one left.
+        """A consumer needs no entry up to `position`: remove those that nobody needs; the first
+        one left.
 
         nonce: of the snapshot that reflects them, "" for whoever knows without. FencedOff if
         `token` is not the owner's, FenceMoved if the store went back: its fence is below
@@ -289,7 +290,7 @@ class Log:
             self.connection,
             "trim the log",
             [keys.fence, keys.head, keys.log, keys.poison, self._backlog, keys.snapshots],
-            [token, position, nonce],
+            [token, position, nonce, consumer],
         )
         if status == b"owner":
             raise FencedOff(partition, token, value.decode())

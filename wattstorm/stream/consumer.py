@@ -56,6 +56,7 @@ from wattstorm.errors import (
 )
 from wattstorm.instruments import Instruments
 from wattstorm.settings import Settings
+from wattstorm.store.commit import AS_LONG_AS_NEEDED
 from wattstorm.store.connection import Connection
 from wattstorm.store.log import Entry, Log
 from wattstorm.store.writes import Writes
@@ -68,9 +69,10 @@ class Consumer(Taking):
     """See the module. One for each task, with the partitions that it holds.
 
     log, name: together they name fence, snapshots and all keys; partitions: how many the log has,
-    which share bounds; tasks: how many hold them together; announce: called with (partition,
-    position) after each commit; failed: with what a batch raised that is no matter of the store;
-    let_through: what is not the consumer's to catch.
+    which share bounds; tasks: how many hold them together; hold: how long the log is kept for it
+    (`AS_LONG_AS_NEEDED`, or bytes); announce: called with (partition, position) after each
+    commit; failed: with what a batch raised that is no matter of the store; let_through: what is
+    not the consumer's to catch.
     """
 
     let_through: tuple[type[BaseException], ...] = ()
@@ -85,12 +87,14 @@ class Consumer(Taking):
         connection: Connection,
         partitions: int,
         tasks: int = 1,
+        hold: int = AS_LONG_AS_NEEDED,
         announce: Callable[[int, int], None] = lambda partition, position: None,
         failed: Callable[[Exception], None] = lambda error: None,
         logger: logging.Logger | None = None,
         instruments: Instruments | None = None,
     ) -> None:
         self.name, self.make_state, self.partitions = name, make_state, partitions
+        self.hold = hold
         self.settings, self.connection = settings, connection
         self.logger = logger or logging.getLogger(__name__)
         self.instruments = instruments or Instruments()
@@ -119,6 +123,21 @@ class Consumer(Taking):
             return self.guarded(partition, lambda: self.run_batch(partition, first, last))
         finally:
             self.batch = ""
+
+    def follow(self, partition: int) -> bool:
+        """Without anybody who gives batches: take what the log holds beyond the fence now."""
+
+        def work() -> bool:
+            tail, own = self.log_store.tails([partition])[0], self.own(partition)
+            if own.state.position >= tail:
+                self.still_there(own)
+            while own.state.position < tail:
+                position = own.state.position
+                last = min(tail, position + self.settings.batch.max_blocks)
+                self.run_batch(partition, position + 1, last)
+            return True
+
+        return self.guarded(partition, work)
 
     def guarded(self, partition: int, work: Callable[[], bool]) -> bool:
         """`work()`; False if it failed. Nothing tentative stays then."""
@@ -179,8 +198,14 @@ class Consumer(Taking):
     def run_range(self, own: Owned, last: int) -> None:
         """The entries after the fence, up to `last`, in one commit."""
         fence, measure = own.state.position, self.instruments
-        with measure.timed("fetch"):
-            entries = self.fetch(own.number, fence + 1, last)
+        try:
+            with measure.timed("fetch"):
+                entries = self.fetch(own.number, fence + 1, last)
+        except LogGap:
+            held = self.hold == AS_LONG_AS_NEEDED
+            if held or not self.pass_what_is_gone(own.store, own.token, own.state, {}):
+                raise
+            return
         poison = self.begin_try(own, last) if own.cautious else ""
         try:
             with measure.timed("apply"):

@@ -54,7 +54,9 @@ class State(Protocol):
         """Back to the last `keep`, exactly."""
 
     def start_after(self, position: int, scalars: Scalars) -> None:
-        """Begin at a position without memory of what lies before it."""
+        """Go on at a later position, though nothing is known of the entries in between. On a
+        new state: all memory is lost, and the fence has passed them. On another one, of a
+        consumer that does not hold its log: they are lost to it."""
 
     def resume(self, scalars: Scalars) -> None:
         """The state stands at the fence; the task goes on from here. scalars: the fence's."""

@@ -6,6 +6,7 @@ decoded, and what became of their readings is said as `Writes`.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ from wattstorm.store.sums import writes_of
 from wattstorm.store.writes import Writes
 from wattstorm.stream.state import Scalars
 
+_log = logging.getLogger(__name__)
 _NAMES = {int(outcome): outcome.name.lower() for outcome in Outcome}
 
 
@@ -111,7 +113,14 @@ class Sums:
     # --- where it begins
 
     def start_after(self, position: int, scalars: Scalars) -> None:
-        self.partition.start_after(position, int(scalars.get("highest", -1)))
+        highest = int(scalars.get("highest", -1))
+        _log.error(
+            "partition %d: slots up to %d are closed, their late readings go to the dead letters "
+            "as state_lost",
+            self.number,
+            highest,
+        )
+        self.partition.start_after(position, highest)
 
     def resume(self, scalars: Scalars) -> None:
         self.partition.closed = {

@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wattstorm.errors import FencedOff, LogGap, StoreError, of_installation
-from wattstorm.store.commit import Fence, PartitionStore, give_birth
+from wattstorm.store.commit import AS_LONG_AS_NEEDED, Fence, PartitionStore, give_birth
 from wattstorm.store.deadletters import share_of
 from wattstorm.store.log import Entry, Log
 from wattstorm.store.snapshots import Arrays, Mark, SnapshotDir
 from wattstorm.stream.saving import Owned, Saver
-from wattstorm.stream.state import MakeState, State
+from wattstorm.stream.state import MakeState, Scalars, State
 
 if TYPE_CHECKING:
     from logging import Logger
@@ -41,6 +41,7 @@ class Taking:
     """The part of a `Consumer` that takes partitions."""
 
     name: str
+    hold: int
     partitions: int
     make_state: MakeState
     logger: Logger
@@ -63,6 +64,8 @@ class Taking:
         state, replayed = self.brought_to(store, snapshots, restored, fence)
         if state is not restored:
             usable = []  # nothing leads from them to here
+        if self.hold != AS_LONG_AS_NEEDED:
+            self.pass_what_is_gone(store, fence.token, state, fence.scalars)
         state.resume(fence.scalars)
         return Owned(
             store,
@@ -70,7 +73,7 @@ class Taking:
             state,
             snapshots,
             usable,
-            trimmed=self.log_store.status(partition).first - 1,
+            trimmed=fence.trimmed,
             unsaved_bytes=replayed,
             cautious=fence.takes > 1 or fence.tries > 0,
         )
@@ -82,6 +85,7 @@ class Taking:
             partition,
             log=self.log_store.name,
             consumer=self.name,
+            hold=self.hold,
             keep_dead=self.settings.dead_letters.keep,
             keep_dead_bytes=share_of(
                 self.settings.dead_letters.keep_mb,
@@ -153,13 +157,32 @@ class Taking:
             state.keep()
         return replayed
 
+    def pass_what_is_gone(
+        self, store: PartitionStore, token: str, state: State, scalars: Scalars
+    ) -> bool:
+        """Who does not hold the log may find its next entries trimmed: say so, and go on; whether
+        there were any."""
+        position, lost = store.skip(token, state.position)
+        if lost:
+            self.logger.error(
+                "%s of partition %d: the log was trimmed before it came there, %d entries up to "
+                "%d are lost to it",
+                self.name,
+                state.number,
+                lost,
+                position,
+            )
+            state.start_after(position, scalars)
+        return lost > 0
+
     def without_memory(self, partition: int, fence: Fence, why: str) -> State:
         self.logger.error(
-            "partition %d: no snapshot fits and %s; slots up to %d are "
-            "closed, their late readings go to the dead letters as state_lost",
+            "%s of partition %d: no snapshot fits and %s; it goes on without memory of what lies "
+            "before position %d",
+            self.name,
             partition,
             why,
-            fence.highest,
+            fence.position + 1,
         )
         state = self.make_state(partition, fence.scalars)
         state.start_after(fence.position, fence.scalars)

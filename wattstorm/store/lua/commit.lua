@@ -1,8 +1,8 @@
 -- One batch of a consumer: what it changes and its fence, all or nothing.
--- Below set_aside.lua and add_entry.lua.
+-- Below set_aside.lua, add_entry.lua and holders.lua.
 -- KEYS: fence, poison, log, head, backlog, then those that the effects name
 -- ARGV: token, expected, position, bytes, position that is poison (or 0), chain of the last entry
---   read ('-': not asked), then effects, each: name, n, which of KEYS is its first, and
+--   read ('-': not asked), the consumer's name, then effects, each: name, n, which of KEYS is its first, and
 --   sums    n x (field, value)     a hash, and the sorted set behind it: field with the position
 --   dead    'number bytes' to keep, n x (reason, position, count, bytes, what)
 --           a stream, and the hash behind it: its account
@@ -83,7 +83,7 @@ function effects.append(key, at, n)
   return at + 2 * n
 end
 
-local at = 7
+local at = 8
 while at <= #ARGV do
   at = effects[ARGV[at]](tonumber(ARGV[at + 2]), at + 3, tonumber(ARGV[at + 1]))
 end
@@ -92,6 +92,9 @@ redis.call('HSET', KEYS[1], 'position', position, 'takes', '0')
 redis.call('HDEL', KEYS[1], 'trying', 'tries', 'trier', 'fault', 'replays')
 -- Whoever brings the state up to the fence out of the log must not try it again.
 if ARGV[5] ~= '0' then redis.call('ZADD', KEYS[2], ARGV[5], ARGV[5]) end
-redis.call('HINCRBY', KEYS[4], 'committed', ARGV[4])
-redis.call('HINCRBY', KEYS[5], 'waiting', 0 - ARGV[4])
+local names = holders_of(KEYS[4])
+if holds(names, ARGV[7]) then
+  redis.call('HINCRBY', KEYS[4], 'done:' .. ARGV[7], ARGV[4])
+  count_committed(KEYS[4], KEYS[5], names)
+end
 return {'ok'}
