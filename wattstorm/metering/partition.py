@@ -8,7 +8,7 @@ having stopped. No clock, no files, no Redis.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["OUTSIDE", "Applied", "Partition", "Rules"]
 
 Array = npt.NDArray[Any]
-SNAPSHOT_SCHEMA: Final = 2
+SNAPSHOT_SCHEMA: Final = 3
+_READ: Final = (2, 3)
+"""Schema 2 does not say what was in force: of its rules the shape says how many days were open."""
 
 
 @dataclass(slots=True)
@@ -188,15 +190,18 @@ class Partition(InForce):
     ) -> Partition:
         """The partition that `snapshot` described. Raises SnapshotError if it is another's.
 
-        register, rules: those that were in force, as the header says.
+        register, rules: those that were in force, as the header says; of one that does not, those
+        that are in force now. More or fewer days may be open by these than by the snapshot:
+        what is open by both stays so, and nothing is closed that the rules leave open.
         """
-        state = cls(number, register, rules)
-        shape = state._shape()
-        found = header.get("schema"), header.get("partition"), header.get("shape")
-        if found != (SNAPSHOT_SCHEMA, number, shape):
+        *shape, open_days = header.get("shape") or [0]
+        held = replace(rules, open_days=open_days)
+        state = cls(number, register, held)
+        found = header.get("schema"), header.get("partition"), shape
+        if found[0] not in _READ or found[1:] != (number, state._shape()[:-1]):
             raise SnapshotError(
                 f"snapshot with schema, partition and shape {found}, "
-                f"expected {(SNAPSHOT_SCHEMA, number, shape)}",
+                f"expected {(SNAPSHOT_SCHEMA, number, state._shape()[:-1])}",
                 "it is passed over and the partition rebuilt from the log",
             )
         state.position, state.floor, state.highest = (
@@ -207,7 +212,7 @@ class Partition(InForce):
         for channel, low in header["low"].items():
             claim = header["claims"].get(channel)
             claim = claim and Claim(claim[0], claim[1], frozenset(claim[2]))
-            mark = Watermark.at(header["watermark"][channel], rules, claim)
+            mark = Watermark.at(header["watermark"][channel], held, claim)
             state._marks[int(channel)] = mark
             store = state._stores[int(channel)] = state._new_store()
             prefix = f"{channel}/"
@@ -216,6 +221,9 @@ class Partition(InForce):
             store.join(*state._tables_of(store))
         state._since = {int(c): slot for c, slot in header.get("since", {}).items()}
         state.keep()
+        if open_days != rules.open_days:
+            state.apply_rules(rules, state.position)
+            state.keep()
         return state
 
     def _shape(self) -> list[int]:
