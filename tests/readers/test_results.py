@@ -8,6 +8,7 @@ import io
 import json
 from collections.abc import Iterator
 from datetime import date
+from typing import Any
 
 import polars as pl
 import pytest
@@ -19,6 +20,7 @@ from wattstorm import Results
 from wattstorm.errors import UsageError
 from wattstorm.sample import READINGS, REGISTER, TIME_ZONE
 from wattstorm.settings import Settings
+from wattstorm.store.connection import Connection
 
 WHOLE = date(2013, 3, 1), date(2013, 6, 30)
 
@@ -77,6 +79,28 @@ def test_tariffs_and_regions_add_up_to_the_nation_in_every_slot(results: Results
                 for slot, wh in zip(part.slots.tolist(), part.wh.tolist(), strict=True):
                     total[slot] += wh
         assert list(total.values()) == nation.wh.tolist()
+
+
+def test_all_curves_of_a_day_come_in_one_round_trip(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And are those that come one by one; without a date those of the newest day."""
+    day = date(2013, 6, 1)
+    one_by_one = {label: results.curve(label, day, day).to_json() for label in results.labels}
+    asked = []
+    real = Connection.run
+
+    def run(self: Connection, action: str, call: Any) -> Any:
+        asked.append(action)
+        return real(self, action, call)
+
+    monkeypatch.setattr(Connection, "run", run)
+    together = results.curves(first=day)
+    assert asked == ["read curves"]
+    assert {label: curve.to_json() for label, curve in together.items()} == one_by_one
+    assert results.curves(["nation"])["nation"].first == date(2013, 6, 30)
+    with pytest.raises(UsageError, match="no curve 'tariff:x'"):
+        results.curves(["nation", "tariff:x"])
 
 
 def test_the_day_of_a_clock_change_has_fifty_slots(results: Results, truth: pl.DataFrame) -> None:

@@ -95,15 +95,36 @@ class Results:
 
         label: one of `labels`. A slot that nobody reported in is not in the curve.
         """
-        self._check_label(label)
+        return self.curves([label], first, last, channel)[label]
+
+    def curves(
+        self,
+        labels: Sequence[str] | None = None,
+        first: date | None = None,
+        last: date | None = None,
+        channel: str = "import",
+    ) -> dict[str, Curve]:
+        """The curves of several scopes over the local days first … last, by label, in one round
+        trip and of one moment: tariffs and regions add up to the nation.
+
+        labels: some of `labels`, None for all; first: None for the newest day with results;
+        last: None for `first`.
+        """
+        labels = self.labels if labels is None else labels
+        for label in labels:
+            self._check_label(label)
+        first = first or last or self.days()[1]
+        last = last or first
         if last < first:
             raise UsageError(f"the days {first} to {last}", "give the earlier day first")
         slots = range(self.calendar.day_slots(first).start, self.calendar.day_slots(last).stop)
         per_day = self.calendar.grid.per_day
         days = range(slots.start // per_day, (slots.stop - 1) // per_day + 1)
-        found = self._store.curve(_channel(channel), label, days)
-        rows = {slot: row for slot, row in found.items() if slot in slots}
-        return Curve.of(label, channel, (first, last), self.calendar, rows)
+        curves = {}
+        for label, found in self._store.curves(_channel(channel), labels, days).items():
+            rows = {slot: row for slot, row in found.items() if slot in slots}
+            curves[label] = Curve.of(label, channel, (first, last), self.calendar, rows)
+        return curves
 
     def days(self) -> tuple[date, date]:
         """First and last local day with results; DataError if there is none."""
@@ -229,8 +250,9 @@ class Results:
         kind = "nation" if "nation" in labels else labels[0].partition(":")[0]
         total: dict[tuple[int, int], tuple[int, int]] = {}
         for channel in Channel:
-            for label in (each for each in labels if each.partition(":")[0] == kind):
-                for slot, row in self._store.curve(int(channel), label, days).items():
+            whole = [label for label in labels if label.partition(":")[0] == kind]
+            for rows in self._store.curves(int(channel), whole, days).values():
+                for slot, row in rows.items():
                     of = slot // self.calendar.grid.per_day, int(channel)
                     n, wh = total.get(of, (0, 0))
                     total[of] = n + row.readings, wh + row.wh

@@ -278,12 +278,24 @@ class ResultStore:
 
     def curve(self, channel: int, label: str, utc_days: Iterable[int]) -> dict[int, SlotResult]:
         """slot → row, ascending."""
-        pipeline = self.connection.redis.pipeline(transaction=False)
-        for day in utc_days:
-            pipeline.hgetall(day_keys(self.prefix, day).curve(channel, label))
-        found = self.connection.run("read a curve", pipeline.execute) if len(pipeline) else []
-        rows = {int(slot): SlotResult.from_json(row) for day in found for slot, row in day.items()}
-        return dict(sorted(rows.items()))
+        return self.curves(channel, [label], utc_days)[label]
+
+    def curves(
+        self, channel: int, labels: Sequence[str], utc_days: Iterable[int]
+    ) -> dict[str, dict[int, SlotResult]]:
+        """label → slot → row, ascending; all of one moment, in one round trip."""
+        days = [day_keys(self.prefix, day) for day in utc_days]
+        pipeline = self.connection.redis.pipeline(transaction=True)
+        for label in labels:
+            for day in days:
+                pipeline.hgetall(day.curve(channel, label))
+        found = self.connection.run("read curves", pipeline.execute) if len(pipeline) else []
+        curves = {}
+        for i, label in enumerate(labels):
+            of_label = found[i * len(days) : (i + 1) * len(days)]
+            rows = {int(slot): row for day in of_label for slot, row in day.items()}
+            curves[label] = {slot: SlotResult.from_json(rows[slot]) for slot in sorted(rows)}
+        return curves
 
     def audit(self, partitions: Sequence[int]) -> dict[str, int]:
         """Counters of the partitions together: received, accepted and so on."""
