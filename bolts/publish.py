@@ -16,9 +16,10 @@ from streamparse import Bolt
 
 from wattstorm.errors import StoreError
 from wattstorm.metering.aggregates import Scopes, added
+from wattstorm.metering.block import Channel
 from wattstorm.metering.results import Finality, SlotRows, slot_rows
 from wattstorm.store.closing import Folding
-from wattstorm.store.results import Partials, ResultStore, Slot
+from wattstorm.store.results import Partials, ResultStore, Seen, Slot
 from wattstorm.stream.outfit import Outfit
 from wattstorm.tuples import CheckedEmits
 
@@ -75,7 +76,7 @@ class PublishBolt(CheckedEmits, Bolt):
             self.outfit.instruments.level("dirty_slots", len(slots))
             if deadlines:
                 seen = self.results.fences(self.partitions)
-                slots |= self.results.provisional(self.finality.passed(seen.marks))
+                slots |= self.due(seen)
             ordered = sorted(slots)
             for at in range(0, len(ordered), SLOTS_AT_ONCE):
                 with self.outfit.instruments.timed("publish"):
@@ -91,6 +92,12 @@ class PublishBolt(CheckedEmits, Bolt):
             self.down = True
         rest = REST * (time.thread_time() - begun - CHEAP_S)
         self.rest_until = time.monotonic() + max(self.settings.results.publish_ms / 1000, rest)
+
+    def due(self, seen: Seen) -> set[Slot]:
+        """Published slots that their deadline makes final without a reading."""
+        passed = {int(c): self.finality.passed(c, seen.marks) for c in Channel}
+        found = self.results.provisional(max(passed.values()))
+        return {(channel, slot) for channel, slot in found if slot <= passed[channel]}
 
     def keep(self) -> None:
         """Once: results that were to expire stay, if the settings say so now."""
@@ -122,5 +129,5 @@ class PublishBolt(CheckedEmits, Bolt):
         if not any(parts):  # its results have expired before its deadline, and its sums with them
             return SlotRows()
         day = int(self.rules.calendar.dates_of([key[1]])[0])
-        late = key[1] <= self.finality.passed(partials.fences.marks)
+        late = key[1] <= self.finality.passed(key[0], partials.fences.marks)
         return slot_rows(added(parts), self.scopes, day, self.finality, late=late)

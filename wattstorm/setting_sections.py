@@ -80,7 +80,11 @@ class Stream:
         0.99, "share of the expected meters from which a slot is final", low=0.0, high=1.0
     )
     deadline_hours: float = setting(
-        24.0, "hours after its end at which a slot is final whatever its coverage", low=0, high=744
+        24.0,
+        "hours after its end at which a slot is final whatever its coverage, in the time of each "
+        "partition",
+        low=0,
+        high=744,
     )
     scopes: tuple[str, ...] = setting(SCOPES, "what curves are summed by", choices=SCOPES)
 

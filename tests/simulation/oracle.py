@@ -54,6 +54,8 @@ class Wanted:
     days: dict[tuple[int, int], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     producers: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     highest: int = -1
+    marks: dict[int, int] = field(default_factory=dict)
+    """By channel the watermark; that of a memory that was lost stays."""
 
 
 @functools.cache
@@ -121,6 +123,9 @@ class Recomputed:
             return
         tally: Counter[tuple[int, str]] = Counter()
         self._block(block, arrived_ms, tally)
+        marks = self.wanted.marks
+        for number, channel in self.channels.items():
+            marks[number] = max(marks.get(number, -1), channel.mark)
         of_producer = self.wanted.producers[block.producer]
         for (day, outcome), n in tally.items():
             of_day = self.wanted.days[day, block.channel]

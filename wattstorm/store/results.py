@@ -56,13 +56,13 @@ class Seen(NamedTuple):
     """Fences as they were seen, in the order of the partitions asked.
 
     stamp: uint64[partitions], positions; owners: their owners' tokens ("": nobody's yet);
-    marks: the newest slot that each had accepted, -1 before any; lows: of each by channel the
-    first slot that it still takes; folds: name of the last fold.
+    marks: of each by channel its watermark; lows: of each by channel the first slot that it
+    still takes; folds: name of the last fold.
     """
 
     stamp: npt.NDArray[np.uint64]
     owners: tuple[str, ...]
-    marks: tuple[int, ...] = ()
+    marks: tuple[Mapping[int, int], ...] = ()
     lows: tuple[Mapping[int, int], ...] = ()
     folds: bytes = b""
 
@@ -72,11 +72,8 @@ class Seen(NamedTuple):
         return cls(
             np.array([int(fence.get(b"position", 0)) for fence in fences], np.uint64),
             tuple(fence.get(b"owner", b"").decode() for fence in fences),
-            tuple(int(fence.get(b"highest", -1)) for fence in fences),
-            tuple(
-                {int(name[4:]): int(low) for name, low in fence.items() if name[:4] == b"low:"}
-                for fence in fences
-            ),
+            tuple(_by_channel(fence, b"mark:") for fence in fences),
+            tuple(_by_channel(fence, b"low:") for fence in fences),
             folds,
         )
 
@@ -323,6 +320,12 @@ class ResultStore:
             "write the store's card",
             lambda: self.connection.redis.hset(self.keys.meta, mapping=fields),
         )
+
+
+def _by_channel(fence: Mapping[bytes, bytes], name: bytes) -> dict[int, int]:
+    """Fields `name`<channel> of a fence."""
+    at = len(name)
+    return {int(field[at:]): int(n) for field, n in fence.items() if field.startswith(name)}
 
 
 def _value(of_slot: SlotRows, label: str) -> str:

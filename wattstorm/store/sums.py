@@ -28,11 +28,13 @@ def writes_of(
     dead: Sequence[DeadLetter] = (),
     highest: int = -1,
     lows: Mapping[int, int] | None = None,
+    marks: Mapping[int, int] | None = None,
     expire_days: int = 0,
 ) -> Writes:
     """partials: (channel, slot) → absolute sums; audit, by_day ((UTC day, channel) →),
     by_producer: counts to add; highest: newest slot accepted; lows: by channel the first slot
-    that is still taken; expire_days: days that results stay (0: for ever)."""
+    that is still taken; marks: by channel the watermark; expire_days: days that results stay
+    (0: for ever)."""
     days = expire_days + COUNTERS_OUTLIVE_DAYS if expire_days else 0
     total = {**(audit or {}), "dead": len(dead)}
     return Writes(
@@ -47,5 +49,9 @@ def writes_of(
             ),
         ],
         # A task without memory begins with no window: what was closed stays closed.
-        rising={"highest": highest} | {f"low:{c}": low for c, low in (lows or {}).items()},
+        rising={
+            "highest": highest,
+            **{f"low:{channel}": low for channel, low in (lows or {}).items()},
+            **{f"mark:{channel}": mark for channel, mark in (marks or {}).items()},
+        },
     )

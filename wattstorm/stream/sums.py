@@ -107,6 +107,7 @@ class Sums:
             dead=audit.dead,
             highest=state.highest,
             lows=state.lows(),
+            marks=state.watermark,
             expire_days=self.expire_days,
         )
 
