@@ -71,9 +71,9 @@ class MinibatchBolt(CheckedEmits, Bolt):
         self.raise_exception(error, self.at_work)
 
     def process_tick(self, tup: Any) -> None:
+        self.consumer.tick()
         with suppress(StoreError):  # the partitions say so
             self.outfit.tell()
-        self.consumer.tick()
         self.ack(tup)
 
     def stop(self) -> None:

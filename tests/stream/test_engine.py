@@ -289,7 +289,11 @@ def test_a_task_tells_what_it_measured_with_its_heartbeat(
     assert of["aggregate"]["ms"]["commit"]["n"] > 0
     assert of["aggregate"]["ms"]["commit"]["p99"] >= of["aggregate"]["ms"]["commit"]["p50"] > 0
     assert of["readings"]["counters"]["batches"] > 0
-    assert of["aggregate"]["levels"]["partitions"] > 0
+    wait_until(
+        lambda: sum(row["instruments"]["levels"]["partitions"] for row in beats(town, "agg")) == 4,
+        10,
+        "who holds what",
+    )
     assert {"cpu_s", "memory_mb", "written_mb"} <= of["publish"]["levels"].keys()
     assert all(row["restarts"] == 0 for row in beats(town))
 
