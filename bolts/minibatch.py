@@ -6,6 +6,7 @@ state's. A subclass names the log and the consumer, and makes the state.
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from typing import Any, ClassVar
 
@@ -20,6 +21,10 @@ from wattstorm.stream.outfit import Outfit
 from wattstorm.stream.state import Scalars, State
 from wattstorm.tuples import CHANGED_FIELDS, BatchRef, CheckedEmits
 
+LOCK_S = 0.0005
+"""How long another thread (a snapshot's) may hold Python's lock while the stream waits for it;
+Python's own 5 ms are as long as a batch takes from the log to the sums."""
+
 
 class MinibatchBolt(CheckedEmits, Bolt):
     """See the module. consumer_class: so that a test can put its own."""
@@ -33,6 +38,7 @@ class MinibatchBolt(CheckedEmits, Bolt):
     consumer_class: ClassVar[type[Consumer]] = Consumer
 
     def initialize(self, conf: dict[str, Any], context: dict[str, Any]) -> None:
+        sys.setswitchinterval(LOCK_S)
         self.outfit = Outfit.of(conf, context, self.component_name)
         self.settings, self.register = self.outfit.settings, self.outfit.register
         self.consumer = self.consumer_class(

@@ -93,27 +93,30 @@ class ReadingsSpout(CheckedEmits, Spout):
                 self._check_at = now + CHECK_S
                 self._check_fences(now)
             emitted = bool(ready) and self._emit_ready(ready)
-            waited = not emitted and self._wait()
-            if waited:  # and answer at once: Storm naps before it asks again
-                self._emit_ready(ready)
+            found = None if emitted else self._wait()
+            for partition, position in (found or {}).items():
+                # At once, by what was waited for: neither Storm's nap nor another question.
+                self._send_up_to(partition, position)
         except StoreError as error:
             if not self._down:
                 self.logger.error("the store does not answer, the spout waits: %s", error)
             self._down, self._poll_at = True, now + BACKOFF_S[1] / 4
             return
         self._down = False
-        self._poll_at = now if emitted or waited else now + POLL_S
+        self._poll_at = now if emitted or found is not None else now + POLL_S
 
-    def _wait(self) -> bool:
-        """Wait until the log holds more, for some ms; False at once if more could not be sent."""
+    def _wait(self) -> dict[int, int] | None:
+        """Wait until a log holds more, for some ms: partition → its next position, where there is
+        one. None at once if more could not be sent."""
         positions: dict[int, int] = {}
         for partition, plan in self._plans.items():
             if plan.next is None or len(plan.pending) >= self._pending:
-                return False
+                return None
             positions[partition] = plan.next - 1
         busy = any(plan.pending for plan in self._plans.values())
-        self._log.wait_beyond(positions, WAIT_MS if busy else QUIET_WAIT_MS)
-        return bool(positions)
+        if not positions:
+            return None
+        return self._log.wait_beyond(positions, WAIT_MS if busy else QUIET_WAIT_MS)
 
     def _check_fences(self, now: float) -> None:
         """Plan anew what nothing is heard of, and what is in the sums no longer: the store
@@ -169,11 +172,17 @@ class ReadingsSpout(CheckedEmits, Spout):
             if tail < plan.next - 1 and not plan.pending:
                 plan.next = None  # the store went back: plan again from its fence
                 continue
-            while len(plan.pending) < self._pending and plan.next <= tail:
-                last = min(tail, plan.next + self._max_blocks - 1)
-                self._send(plan, BatchRef(partition, plan.next, last, plan.attempt))
-                plan.next = last + 1
-                emitted = True
+            emitted |= self._send_up_to(partition, tail)
+        return emitted
+
+    def _send_up_to(self, partition: int, tail: int) -> bool:
+        """Batches of what is not in flight yet, as many as may be; whether there were any."""
+        plan, emitted = self._plans[partition], False
+        while plan.next is not None and len(plan.pending) < self._pending and plan.next <= tail:
+            last = min(tail, plan.next + self._max_blocks - 1)
+            self._send(plan, BatchRef(partition, plan.next, last, plan.attempt))
+            plan.next = last + 1
+            emitted = True
         return emitted
 
     def ack(self, tup_id: str) -> None:

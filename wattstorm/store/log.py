@@ -222,19 +222,23 @@ class Log:
             pipeline.hget(self._keys(p).head, "tail")
         return [int(tail or 0) for tail in self.connection.run("read the log", pipeline.execute)]
 
-    def wait_beyond(self, positions: Mapping[int, int], timeout_ms: int) -> None:
-        """Return when a log of `positions` (partition → position) has more, or after timeout_ms.
+    def wait_beyond(self, positions: Mapping[int, int], timeout_ms: int) -> dict[int, int]:
+        """Return when a log of `positions` (partition → position) has more, or after timeout_ms:
+        partition → the next position that is there, of those that have more.
 
         At most half as long as a call may take: a wait is no sign that the store is away.
         """
         block_ms = max(1, min(timeout_ms, int(500 * self.connection.timeout_s)))
         keys = [self._keys(p).log for p in positions]
         after = [f"{position}-0" for position in positions.values()]
-        if positions:
-            self.connection.run(
-                "wait for the log",
-                lambda: self._raw("XREAD", "COUNT", 1, "BLOCK", block_ms, "STREAMS", *keys, *after),
-            )
+        if not positions:
+            return {}
+        found = self.connection.run(
+            "wait for the log",
+            lambda: self._raw("XREAD", "COUNT", 1, "BLOCK", block_ms, "STREAMS", *keys, *after),
+        )
+        of = dict(zip(keys, positions, strict=True))
+        return {of[key.decode()]: int(rows[0][0].split(b"-")[0]) for key, rows in found or ()}
 
     def read(self, partition: int, first: int, last: int) -> list[Entry]:
         """Entries first … last, both included. LogGap if any of them is not there."""
