@@ -119,12 +119,12 @@ class Engine:
         stopping: Callable[[], bool],
         hurry: Callable[[], bool],
     ) -> None:
-        wires = tempfile.mkdtemp(prefix="wattstorm-")
-        self._held = list(self._workers(table, wires))
-        next_tell = 0.0
         watch.store.clear_beats(self.name)  # of who ended without a word
         prefix = self.settings.store.prefix
         presence = Presence(watch.connection, prefix, {TOPOLOGY: self.name}, ENGINE, None)
+        wires = tempfile.mkdtemp(prefix="wattstorm-")
+        self._held = list(self._workers(table, wires))
+        next_tell = 0.0
         try:
             while not stopping():
                 self._tend()

@@ -34,9 +34,13 @@ class Store:
         """The log of readings."""
         return Log(self.connection, self.prefix)
 
-    def partition(self, number: int, **bounds: Any) -> PartitionStore:
-        """One partition's fence and sums; bounds: see `PartitionStore`."""
-        return PartitionStore(self.connection, self.prefix, number, **bounds)
+    def log_of(self, name: str) -> Log:
+        """Another log, by its name."""
+        return Log(self.connection, self.prefix, name=name)
+
+    def partition(self, number: int, **which: Any) -> PartitionStore:
+        """One partition's fence and sums; which: see `PartitionStore`."""
+        return PartitionStore(self.connection, self.prefix, number, **which)
 
     def fences(self, partitions: Sequence[int]) -> dict[int, int]:
         """Partition → the position of its fence, in one round trip."""
