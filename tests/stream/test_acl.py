@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from wattstorm.store.commit import PartitionStore
 from wattstorm.store.connection import Connection
 from wattstorm.store.deadletters import DeadLetters
 from wattstorm.store.intake import Intake, RefusedRow
+from wattstorm.store.keys import Space, space_of
 from wattstorm.store.log import Log
 from wattstorm.store.producer import Producer
 from wattstorm.store.results import ResultStore
@@ -90,6 +92,12 @@ def test_the_engine_a_producer_and_a_reader_do_their_work(
             assert [balance.holds for balance in results.balances()] == [True]
         with of(server, user) as connection:
             assert slots_log(connection)[-1].rows["nation"].wh > 0
+    monkeypatch.setenv("WATTSTORM_STORE_PASSWORD", "change-me-curves")
+    client = Town(tmp_path, url.replace("engine", "curves"), town.register, town.options)
+    with Results.open(client.settings) as results:
+        assert results.curves()["nation"].total_wh == results.national().total_wh > 0
+    with of(server, "curves") as connection:
+        assert slots_log(connection)[-1].rows["nation"].wh > 0
     with of(server, "auditor") as connection:
         assert list(DeadLetters(connection, "wattstorm").list(0)) == []
         assert [row.raw for row in Intake(connection, "wattstorm").list(5)] == ["x"]
@@ -99,8 +107,39 @@ def test_the_engine_a_producer_and_a_reader_do_their_work(
         assert town.log(connection).trim(0, 1, token) == 2
     assert_exact(town, stream)
     with of(server, "admin") as admin:
+        assert_spaces_are_kept(admin)
         log_of_refusals = admin.redis.execute_command("ACL", "LOG")
     assert log_of_refusals == []
+
+
+READS = {"hash": "HGETALL", "string": "GET", "zset": "ZRANGEBYSCORE", "stream": "XRANGE"}
+ENDS = {"hash": (), "string": (), "zset": ("-inf", "+inf"), "stream": ("-", "+")}
+MAY_READ = {
+    "curves": {Space.CURVES},
+    "reader": {Space.CURVES, Space.WORK},
+    "auditor": {Space.CURVES, Space.WORK},
+    "producer": {Space.WORK},
+}
+
+
+def assert_spaces_are_kept(admin: Connection) -> None:
+    """Whatever key there is: who may read it is given what it reveals. Of the homes' the auditor
+    reads the dead letters alone; all curves are for whoever reads curves."""
+    redis, seen = admin.redis, Counter[Space]()
+    for key in redis.keys("*wattstorm:*"):
+        kind, space = redis.type(key).decode(), space_of("wattstorm", key.decode())
+        seen[space] += 1
+        for user, may in MAY_READ.items():
+            command = (READS[kind], key, *ENDS[kind])
+            read = redis.execute_command("ACL", "DRYRUN", user, *command) == b"OK"
+            aside = user == "auditor" and key.endswith((b":sums:dead", b":ingest:dead"))
+            given = {*may, Space.HOMES} if aside else may
+            if user == "producer" and key == b"wattstorm:meta":
+                given = {Space.CURVES}  # it names the grid that blocks must have
+            assert not read or space in given, f"{user} reads {key!r}, which reveals {space}"
+            if Space.CURVES in may and space is Space.CURVES:
+                assert read, f"{user} cannot read {key!r}"
+    assert len(seen) == len(Space), seen
 
 
 def test_each_user_is_refused_outside_of_its_job(server: TestServer) -> None:
@@ -150,8 +189,20 @@ def test_each_user_is_refused_outside_of_its_job(server: TestServer) -> None:
             ("XRANGE", f"{P0}:sums:dead", "-", "+"),
             ("XRANGE", "wattstorm:ingest:dead", "-", "+"),
             ("HGETALL", f"{P0}:sums:partials"),
+            ("HGETALL", "{wattstorm:day:1}:closed"),
+        ],
+        "curves": [
+            ("HSET", "{wattstorm:day:1}:curve:0:nation", "1", "[]"),
+            ("HGETALL", f"{P0}:sums:fence"),
+            ("HGETALL", f"{P0}:sums:partials"),
+            ("HGETALL", "{wattstorm:day:1}:closed"),
+            ("XRANGE", f"{P0}:log", "-", "+"),
+            ("XADD", "{wattstorm:slots:p0}:log", "*", "b", "x"),
+            ("EVAL", "return 1", "0"),
+            ("FLUSHALL",),
         ],
         "auditor": [
+            ("HGETALL", "{wattstorm:day:1}:closed"),
             ("HSET", f"{P0}:sums:fence", "position", "9"),
             ("XRANGE", f"{P0}:log", "-", "+"),
             ("XADD", f"{P0}:sums:dead", "*", "b", "x"),

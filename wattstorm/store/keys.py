@@ -32,6 +32,8 @@ What bounds each, so that a store holds no more after years than after weeks:
 
 from __future__ import annotations
 
+from enum import StrEnum
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Final
 
@@ -41,6 +43,43 @@ SUMS: Final = "sums"
 """The consumer of `READINGS` that adds them up."""
 SLOTS: Final = "slots"
 """The log of what is published: every change and every closing of a slot. One partition."""
+
+
+class Space(StrEnum):
+    """What a key reveals. A user of the store is given spaces, not keys: see deploy/redis."""
+
+    CURVES = "curves"
+    """What is published: sums of whole scopes."""
+    WORK = "work"
+    """How the stream is doing: positions, counters, sizes, names of processes and producers."""
+    HOMES = "homes"
+    """Readings, dead letters, scores; and sums so narrow that they may be of one home."""
+
+
+_SPACES: Final = {
+    Space.CURVES: ("{@:day:*}:curve:*", "{@:slots:p*}:*", "@:days", "@:meta"),
+    Space.WORK: (
+        *("{@:*:p*}:head", "{@:*:p*}:producer:*", "{@:day:*}:stamps"),
+        *(f"{{@:*:p*}}:*:{name}" for name in ("fence", "audit", "audit:*", "dirty", "poison")),
+        *(f"{{@:*:p*}}:*:{name}" for name in ("snapshots", "dead:account")),
+        *("@:provisional", "@:folds", "@:*:backlog", "@:workers", "@:births", "@:engine:*"),
+        *("@:ingest", "@:durable"),
+    ),
+}
+
+
+def space_of(prefix: str, key: str) -> Space:
+    """What it reveals; a key that nobody thought of reveals single homes.
+
+    >>> [str(space_of("w", key)) for key in ("w:days", "{w:readings:p0}:sums:fence")]
+    ['curves', 'work']
+    >>> [str(space_of("w", key)) for key in ("{w:readings:p0}:log", "w:new", "x:days")]
+    ['homes', 'homes', 'homes']
+    """
+    for space, patterns in _SPACES.items():
+        if any(fnmatchcase(key, pattern.replace("@", prefix)) for pattern in patterns):
+            return space
+    return Space.HOMES
 
 
 class LogKeys:
