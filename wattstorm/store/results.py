@@ -240,7 +240,7 @@ class ResultStore:
         of_slot = zip(slots, of_slots, strict=True)
         arguments += [SlotChange.beginning(channel, slot, each) for slot, each in of_slot]
         for label in labels:
-            arguments.append(json.dumps(label))
+            arguments.append(f",{json.dumps(label)}:")
             arguments += [_value(each, label) for each in of_slots]
         return keys, arguments
 

@@ -4,9 +4,9 @@
 --   backlog, P fences, P dirty sets, curves (one a label)
 -- ARGV: P, S, stamp (u64 little endian a partition), lifetime in s (0: for ever), day, channel,
 --   name of the last fold when the sums were read, bytes that stay in the log, P owners' tokens,
---   S slots, S states (f: final, p: provisional), S beginnings of entries, then for each label its
---   name as JSON, and S values: '' none; […] a row; 0[…] a row of no readings, which only takes the
---   place of another one
+--   S slots, S states (f: final, p: provisional), S beginnings of entries, then for each label
+--   ',"name":' as JSON has it and S values: '' none; […] a row; 0[…] a row of no readings, which
+--   only takes the place of another one
 -- Returns a string of S characters: 1 accepted, 0 refused; 'moved': the sums are of a history
 -- that is no more, read again; or false: fewer partitions than before.
 local P, S = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -73,35 +73,44 @@ local function put(key, pairs_)
   expire(key)
 end
 
--- A slot whose rows are what they were has no entry: published twice, it stands once in the log.
-local fields, entries, changed = {}, {}, {}
-for n, i in ipairs(accepted) do fields[n], entries[n] = ARGV[SLOTS + i], {} end
+-- What a label's row of the slot is to be; '' for none.
+local function row_of(label, i)
+  local value = ARGV[LABELS + (S + 1) * (label - CURVES - 1) + 1 + i]
+  if string.byte(value) ~= 48 then return value end
+  return redis.call('HGET', KEYS[label], ARGV[SLOTS + i]) and string.sub(value, 2) or ''
+end
+
+-- A slot's entry has all of its rows, and its digest stands beside its stamp: a slot whose entry
+-- would be what the last one was has none. Published twice, it stands once in the log.
+local digests, entries, changed = {}, {}, {}
+for n, member in ipairs(members) do digests[n] = 'd' .. member end
+in_chunks(digests, function(at, upto)
+  for k, held in ipairs(redis.call('HMGET', KEYS[1], unpack(digests, at, upto))) do
+    local n, rows = at + k - 1, {}
+    for label = CURVES + 1, #KEYS do
+      local row = row_of(label, accepted[n])
+      if row ~= '' then
+        rows[#rows + 1], rows[#rows + 2] = ARGV[LABELS + (S + 1) * (label - CURVES - 1) + 1], row
+      end
+    end
+    local entry = ARGV[ENTRIES + accepted[n]] .. string.sub(table.concat(rows), 2) .. '}}'
+    local digest = string.sub(redis.sha1hex(entry), 1, 20)
+    if #rows > 0 and digest ~= held then
+      changed[#changed + 1], entries[#entries + 1] = accepted[n], entry
+      stamps[#stamps + 1], stamps[#stamps + 2] = digests[n], digest
+    end
+  end
+end)
+
 for label = CURVES + 1, #KEYS do
-  local name = LABELS + (S + 1) * (label - CURVES - 1) + 1
-  local rows, held = {}, {}
-  in_chunks(fields, function(at, upto)
-    for k, row in ipairs(redis.call('HMGET', KEYS[label], unpack(fields, at, upto))) do
-      held[at + k - 1] = row
-    end
-  end)
-  for n, i in ipairs(accepted) do
-    local value = ARGV[name + i]
-    if string.sub(value, 1, 1) == '0' then value = held[n] and string.sub(value, 2) or '' end
-    if value ~= '' then entries[n][#entries[n] + 1] = ARGV[name] .. ':' .. value end
-    if value ~= '' and value ~= held[n] then
-      changed[n] = true
-      rows[#rows + 1] = fields[n]
-      rows[#rows + 1] = value
-    end
+  local rows = {}
+  for _, i in ipairs(changed) do
+    local row = row_of(label, i)
+    if row ~= '' then rows[#rows + 1], rows[#rows + 2] = ARGV[SLOTS + i], row end
   end
   put(KEYS[label], rows)
 end
-for n, i in ipairs(accepted) do
-  if changed[n] then
-    local data = ARGV[ENTRIES + i] .. table.concat(entries[n], ',') .. '}}'
-    add_entry(KEYS[6], KEYS[7], KEYS[8], 'slot', data)
-  end
-end
+for _, entry in ipairs(entries) do add_entry(KEYS[6], KEYS[7], KEYS[8], 'slot', entry) end
 keep_within(KEYS[6], KEYS[7], KEYS[8], tonumber(ARGV[8]))
 put(KEYS[1], stamps)
 expire(KEYS[5])
