@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from wattstorm.errors import EngineError
+from wattstorm.errors import ClusterError, EngineError
 
 PACKAGES = ("bolts", "models", "spouts", "wattstorm")
 SHIPPED = (".py", ".lua")
@@ -25,14 +25,34 @@ LEFT_OUT = ("wattstorm/cli/", "wattstorm/cluster/", "wattstorm/engine/", "wattst
 def shipped_files() -> Iterator[tuple[str, Path]]:
     """(name below resources/, file) of all that tasks import, in order of name."""
     for package in PACKAGES:
-        spec = importlib.util.find_spec(package)
-        assert spec is not None
-        assert spec.submodule_search_locations, package
-        root = Path(spec.submodule_search_locations[0])
+        root = _root_of(package)
         for path in sorted(root.rglob("*")):
             name = f"{package}/{path.relative_to(root).as_posix()}"
             if path.suffix in SHIPPED and not name.startswith(LEFT_OUT):
                 yield name, path
+
+
+def check_neighbours() -> None:
+    """ClusterError unless the packages that belong together lie in one directory.
+
+    Their names are common ones: another `bolts` that comes first on the path would be shipped.
+    """
+    home = Path(__file__).parents[1]
+    for package in (*PACKAGES, "topologies"):
+        found = _root_of(package)
+        if found.resolve() != (home / package).resolve():
+            raise ClusterError(
+                f"{package} comes from {found}, wattstorm from {home}: another package of this name"
+                " comes first",
+                "take it off PYTHONPATH, or submit from an environment with wattstorm alone",
+            )
+
+
+def _root_of(package: str) -> Path:
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ClusterError(f"there is no package {package}", "install wattstorm again")
+    return Path(spec.submodule_search_locations[0])
 
 
 @cache

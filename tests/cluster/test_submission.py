@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,6 +26,28 @@ def test_the_environments_options_win_over_the_shipped_ones(
     options = {CHILDOPTS: "-Dsite=ours", "topology.workers": 1, "wattstorm.store_url": "other"}
     pre_submit("load_curves", "here", {}, options)
     assert options == {**ours, CHILDOPTS: "-Dsite=ours"}
+
+
+def test_another_package_called_bolts_is_not_submitted(tmp_path: Path) -> None:
+    """The name is a common one: what comes first on the path would travel, so it is refused."""
+    (tmp_path / "bolts").mkdir()
+    (tmp_path / "bolts" / "__init__.py").touch()
+    asked = (
+        "from wattstorm.cluster.submission import topology_options\n"
+        "from wattstorm.settings import Settings\n"
+        "topology_options(Settings.load(environ={}), 'redis://store:6379')"
+    )
+    root = str(Path(__file__).parents[2])
+    for path, refused in ((f"{tmp_path}:{root}", True), (root, False)):
+        done = subprocess.run(
+            [sys.executable, "-c", asked],
+            env={**os.environ, "PYTHONPATH": path},
+            cwd=tmp_path.parent,
+            capture_output=True,
+            text=True,
+        )
+        assert (done.returncode != 0) == refused, done.stderr
+        assert (f"bolts comes from {tmp_path / 'bolts'}, wattstorm from" in done.stderr) == refused
 
 
 def test_no_executor_of_storm_spins_while_it_waits() -> None:

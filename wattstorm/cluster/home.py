@@ -16,8 +16,8 @@ from pathlib import Path
 
 from wattstorm.errors import ClusterError
 
-PARTS = Path(__file__).parents[2] / "deploy" / "storm"
-"""POMs and what else a development cluster is made of; in a checkout."""
+PARTS = Path(__file__).parent / "parts"
+"""POMs and what else a development cluster is made of."""
 VERSION = "2.8.3"
 OLDEST_JAVA = 17
 INSTALL = "apt-get install --no-install-recommends"
@@ -80,8 +80,6 @@ def make_home(directory: Path) -> None:
             "Maven, which fetches Storm's jars, is not on the PATH",
             f"install it: {INSTALL} maven, or set STORM_HOME to an Apache Storm release",
         )
-    if not PARTS.is_dir():
-        raise ClusterError(f"there is no {PARTS}", "start from a checkout, or set STORM_HOME")
     part = directory.with_name(f"{directory.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     for pom, jars in (("home", "lib"), ("worker", "lib-worker")):

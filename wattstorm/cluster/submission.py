@@ -22,7 +22,7 @@ from wattstorm.cluster.package import write_jar
 from wattstorm.errors import ClusterError
 from wattstorm.setting_values import split_password
 from wattstorm.settings import Settings
-from wattstorm.shipped import PACKAGES, code_digest
+from wattstorm.shipped import PACKAGES, check_neighbours, code_digest
 from wattstorm.store.workers import TOPOLOGY as TOPOLOGY_NAME
 
 TOPOLOGY = "load_curves"
@@ -71,6 +71,7 @@ def topology_options(
     settings: Settings, store_url: str, *, workers: int | None = None
 ) -> dict[str, Any]:
     """What goes into the topology's configuration; `workers` None: streamparse's own default."""
+    check_neighbours()
     options: dict[str, Any] = {
         "wattstorm": settings.to_conf(),
         "wattstorm.store_url": split_password(store_url)[0],
