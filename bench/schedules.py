@@ -57,8 +57,9 @@ def run_all(seeds: range, workers: int, *, first: bool = False) -> Iterator[tupl
         for chunk in chunks:
             yield from failures(chunk, first=first)
         return
-    # Spawned, not forked: numba and Lua are no friends of a fork.
-    with multiprocessing.get_context("spawn").Pool(min(workers, len(chunks))) as pool:
+    # Spawned, not forked: numba and Lua are no friends of a fork. Nice: tests that wait run beside.
+    spawn, most = multiprocessing.get_context("spawn"), min(workers, len(chunks))
+    with spawn.Pool(most, initializer=os.nice, initargs=(10,)) as pool:
         for found in pool.imap_unordered(failures, chunks):
             yield from found
 
