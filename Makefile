@@ -1,7 +1,7 @@
 # Start here: `make help`.
 PYTHON ?= python3
 VENV   ?= .venv
-JOBS   ?= 2
+JOBS   ?= 0
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --disable-pip-version-check --no-input --progress-bar off -q
 
@@ -11,8 +11,8 @@ PIP    := $(BIN)/pip install --disable-pip-version-check --no-input --progress-b
 help:
 	@echo 'make demo         set up what running needs, then a town of 200,000 homes through the stream'
 	@echo '                  (twenty real homes: make demo ARGS="--real")'
-	@echo 'make test         set up everything (R and Redis by apt where it may), then all checks;'
-	@echo '                  tests in two processes (JOBS=0: in one, JOBS=4 ...)'
+	@echo 'make test         set up everything (R and Redis by apt where it may), then all checks'
+	@echo '                  (JOBS=2: tests in two processes, as most slow ones wait)'
 	@echo 'make check        the quick inner loop: lint, types, tests that are not slow'
 	@echo 'make pins-check   does $(VENV) hold just what requirements.txt pins?'
 	@echo 'make clean        remove caches; make clean-all removes $(VENV) too'
