@@ -32,7 +32,7 @@ def time_of_year(days: Days) -> Floats:
     """0 on 1 January to just below 1 on 31 December."""
     year = days.astype("datetime64[Y]")
     start, end = year.astype("datetime64[D]"), (year + 1).astype("datetime64[D]")
-    return (days - start).astype(np.float64) / (end - start).astype(np.float64)
+    return np.asarray((days - start).astype(np.float64) / (end - start).astype(np.float64))
 
 
 def in_break(days: Days, first: tuple[int, int], last: tuple[int, int]) -> Flags:
@@ -42,7 +42,7 @@ def in_break(days: Days, first: tuple[int, int], last: tuple[int, int]) -> Flags
     day = (days - month.astype("datetime64[D]")).astype(np.int64) + 1
     at = of_year * 100 + day
     low, high = first[0] * 100 + first[1], last[0] * 100 + last[1]
-    return (at >= low) & (at <= high) if low <= high else (at >= low) | (at <= high)
+    return np.asarray((at >= low) & (at <= high) if low <= high else (at >= low) | (at <= high))
 
 
 @dataclass(frozen=True)
@@ -87,4 +87,4 @@ class Calendar:
         start = np.where(self.is_holiday(days), days - (weekday(days) + 1) % 7 + 7, days)
         back: Days = start[None, :] - steps.astype("timedelta64[D]")
         good = (back <= known_until) & ~(self.is_holiday(back) & (weekday(back) < 6))
-        return np.take_along_axis(back, good.argmax(axis=0)[None, :], axis=0)[0]
+        return np.asarray(np.take_along_axis(back, good.argmax(axis=0)[None, :], axis=0)[0])

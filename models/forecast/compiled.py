@@ -72,7 +72,7 @@ class Compiled:
 
     def predict(self, x: Floats) -> Floats:
         """float64[..., S]; x: float64[..., S, C]."""
-        return self.constant + self.effects(x).sum(axis=-1)
+        return np.asarray(self.constant + self.effects(x).sum(axis=-1))
 
     def clamped(self, x: Floats) -> npt.NDArray[np.bool_]:
         """bool[..., S, T]: where the covariate lies outside what the term was fitted on."""
@@ -155,4 +155,4 @@ class Bank:
 
     def predict(self, x: Floats) -> Floats:
         """float64[..., models, slots]."""
-        return self.constant + self.effects(x).sum(axis=-1)
+        return np.asarray(self.constant + self.effects(x).sum(axis=-1))

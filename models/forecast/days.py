@@ -29,7 +29,7 @@ class Table:
 
     @property
     def slots(self) -> int:
-        return self.exists.shape[1]
+        return int(self.exists.shape[1])
 
 
 def wall_seconds(epoch_s: npt.NDArray[np.int64], zone: str) -> npt.NDArray[np.int64]:

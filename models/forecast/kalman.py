@@ -50,7 +50,7 @@ class Filters:
 
     def predict(self, h: Floats) -> Floats:
         """float64[F, S], in residual deviations; h: float64[S, p]."""
-        return np.matmul(self.theta[:, :, None, :], h[None, :, :, None])[:, :, 0, 0]
+        return np.asarray(np.matmul(self.theta[:, :, None, :], h[None, :, :, None])[:, :, 0, 0])
 
     def update(self, h: Floats, y: Floats, part: slice = slice(None)) -> None:
         """One more day of the slots of `part`: h float64[part, p], y float64[part] in residual

@@ -51,7 +51,7 @@ class Mixture:
         poly = np.maximum(regret[1], 0.0) / (spread[1] + most[1] ** 2) * awake
         poly = np.where(poly.sum(axis=-1, keepdims=True) > 0, poly, awake)
         both = np.stack([boa, poly])
-        return both / np.maximum(both.sum(axis=-1, keepdims=True), TINY)
+        return np.asarray(both / np.maximum(both.sum(axis=-1, keepdims=True), TINY))
 
     def answer(self, experts: Floats, awake: Flags) -> Floats:
         """float64[S]: the mean of the rules' mixtures; experts: float64[S, K]."""
@@ -81,4 +81,6 @@ class Mixture:
 
     def _eta(self, spread: Floats, most: Floats) -> Floats:
         """BOA's learning rates."""
-        return np.minimum(0.5 / most, np.sqrt(np.log(max(self.regret.shape[2], 2)) / spread))
+        return np.asarray(
+            np.minimum(0.5 / most, np.sqrt(np.log(max(self.regret.shape[2], 2)) / spread))
+        )

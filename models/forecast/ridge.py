@@ -56,7 +56,7 @@ class Ridge:
 
     def effects(self, x: Floats) -> Floats:
         """Its one effect, float64[..., S, 1]; x: float64[..., S, C]."""
-        return np.einsum("...sk,sk->...s", self.features(x), self.beta)[..., None]
+        return np.asarray(np.einsum("...sk,sk->...s", self.features(x), self.beta)[..., None])
 
     def predict(self, x: Floats) -> Floats:
         """float64[..., S]; x: float64[..., S, C]."""

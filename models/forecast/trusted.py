@@ -39,4 +39,4 @@ def frozen(load: Floats) -> Flags:
     index = np.arange(len(flat))
     since = index - np.maximum.accumulate(np.where(same, 0, index))
     need = max(2, FROZEN_HOURS * load.shape[1] // 24)
-    return (since >= need).reshape(load.shape)
+    return np.asarray((since >= need).reshape(load.shape))

@@ -21,7 +21,7 @@ def raw_columns(term: Term, rows: Rows) -> Floats:
     if term.kind == "linear":
         return x[:, None]
     if term.kind == "factor":
-        return (x[:, None] == np.arange(term.cells)).astype(np.float64)
+        return np.asarray((x[:, None] == np.arange(term.cells)).astype(np.float64))
     codes = rows[term.by][:, None] == np.arange(term.cells)
     return np.concatenate([x[:, None], x[:, None] * codes], axis=1)
 
