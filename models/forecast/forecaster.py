@@ -14,13 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.forecast.calendar import Flags, Floats
-from models.forecast.formula import Member
 from models.forecast.gate import Gate
 from models.forecast.intervals import Intervals
 from models.forecast.kalman import Filters
 from models.forecast.mixture import Mixture
 from models.forecast.model_set import ModelSet, Static
 
+MISSED = 4
+"""Regressors that are what the static model missed lately: see `_missed_lately`."""
 MEMORY = 9
 """Days whose forecasts are remembered: what comes later is for a re-run from a snapshot."""
 
@@ -39,25 +40,16 @@ class Forecast:
 
 @dataclass
 class Record:
-    """What was said of a day, and what came: h and static per group, load NaN until learned."""
+    """What was said of a day, and what came. h: float64[G, S, p] and static: float64[G, S], of the
+    families; load: float64[S], NaN until learned."""
 
-    h: list[Floats]
-    static: list[Floats]
+    h: Floats
+    static: Floats
     experts: Floats
     awake: Flags
     point: Floats
     scale: Floats
     load: Floats
-
-
-@dataclass(frozen=True)
-class Group:
-    """A family's adapted members: one filter each. at: their places among the experts."""
-
-    family: str
-    model: Static
-    at: list[int]
-    filters: Filters
 
 
 class Forecaster:
@@ -66,9 +58,15 @@ class Forecaster:
     def __init__(self, models: ModelSet) -> None:
         self.models = models
         self.members = models.present
-        self.groups = [_group(models, self.members, f) for f in models.families]
+        self.families = list(models.families)
+        self._models = [models.families[f] for f in self.families]
+        adapted = [(i, m) for i, m in enumerate(self.members) if m.q is not None]
+        self._at = [i for i, _ in adapted]
+        self._family = [self.families.index(m.family) for _, m in adapted]
         self.plain = [(i, m.family) for i, m in enumerate(self.members) if m.q is None]
-        sd = np.min([m.sd for m in models.families.values()], axis=0)
+        self.filters = started(self._models, self._family, [m.q or 0.0 for _, m in adapted])
+        self._sds = np.array([m.sd for m in self._models])
+        sd = self._sds.min(axis=0)
         self._sd = sd
         self.mixture = Mixture.start(len(self.members), models.slots)
         self.intervals = Intervals.start(sd)
@@ -78,24 +76,22 @@ class Forecaster:
     def forecast(self, day: int, values: Mapping[str, Floats]) -> Forecast:
         """The day's forecast; values: covariates by name, float64[S]. Remembered until learned."""
         experts = np.full((len(self.members), self.models.slots), np.nan)
-        statics: list[Floats] = []
-        hs: list[Floats] = []
-        for group in self.groups:
-            effects = group.model.effects(group.model.gather(values))
-            static = group.model.constant + effects.sum(axis=-1)
-            recent = self._missed_lately(day, len(statics))
-            h = regressors(group.model, effects, recent)
-            experts[group.at] = group.filters.predict(h) * group.model.sd
-            statics.append(static)
-            hs.append(h)
-        static_of = {g.family: s for g, s in zip(self.groups, statics, strict=True)}
+        h = np.zeros((len(self._models), self.models.slots, self.filters.theta.shape[-1]))
+        static = np.empty(h.shape[:2])
+        missed = self._missed_lately(day)
+        for g, model in enumerate(self._models):
+            effects = model.effects(model.gather(values))
+            static[g] = model.constant + effects.sum(axis=-1)
+            regressors(model, effects, missed[g], h[g])
+        experts[self._at] = self.filters.predict(h[self._family]) * self._sds[self._family]
+        static_of = dict(zip(self.families, static, strict=True))
         for i, family in self.plain:
             experts[i] = static_of[family] if family in static_of else values[family]
         awake = self.gate.awake(experts, [r.load for r in self.days.values()])
         point = self._mixed(experts, awake)
         scale = self.intervals.scale()
         nothing = np.full(self.models.slots, np.nan)
-        self.days[day] = Record(hs, statics, experts, awake, point, scale, nothing)
+        self.days[day] = Record(h, static, experts, awake, point, scale, nothing)
         for old in sorted(self.days)[:-MEMORY]:
             del self.days[old]
         quantiles, paths = self.intervals.quantiles(point), self.intervals.drawn(point)
@@ -112,8 +108,8 @@ class Forecaster:
         first, last = int(new.argmax()), len(new) - int(new[::-1].argmax())
         part = slice(first, last)
         y = np.where(new, load, np.nan)[part]
-        for group, h in zip(self.groups, record.h, strict=True):
-            group.filters.update(h[part], y / group.model.sd[part], part)
+        sds = self._sds[self._family, part]
+        self.filters.update(record.h[self._family, part], y / sds, part)
         experts, awake = record.experts[:, part], record.awake[:, part]
         self.mixture.update(experts.T.copy(), y, awake.T.copy(), self._sd[part], part)
         self.gate.learn(experts, y, part)
@@ -134,43 +130,46 @@ class Forecaster:
                 point = np.where(np.isnan(point), last, point)
         return point
 
-    def _missed_lately(self, day: int, group: int) -> Floats:
-        """float64[S, 4]: what the static model missed at this slot's last known day, in the last
-        hour known, the last quarter of a day, and the last day. 0 where not known."""
+    def _missed_lately(self, day: int) -> Floats:
+        """float64[G, S, 4]: what each static model missed at this slot's last known day, in the
+        last hour known, the last quarter of a day, and the last day. 0 where not known."""
         s, known = self.models.slots, self.models.known
-        recent = np.full(s, np.nan)
+        recent = np.full((len(self._models), s), np.nan)
         for back in (1, 2):
             record = self.days.get(day - back)
             if record is not None:
-                missed = record.load - record.static[group]
-                recent = np.where(np.isnan(recent), missed, recent)
-        ordered = np.roll(recent, -known)
-        ends = [_mean(ordered[-n:]) for n in (max(1, s // 24), max(1, s // 4), s)]
-        out = np.empty((s, 4))
-        out[:, 0] = np.nan_to_num(recent)
-        out[:, 1:] = ends
+                recent = np.where(np.isnan(recent), record.load - record.static, recent)
+        there = np.isfinite(recent)
+        filled = np.where(there, recent, 0.0)
+        out = np.empty((*recent.shape, MISSED))
+        out[..., 0] = filled
+        order = (np.arange(s) + known) % s  # the last known slot comes last
+        for i, n in enumerate((max(1, s // 24), max(1, s // 4), s), 1):
+            last = order[s - n :]
+            count = np.maximum(there[:, last].sum(axis=1), 1)
+            out[..., i] = (filled[:, last].sum(axis=1) / count)[:, None]
         return out
 
 
-def regressors(model: Static, effects: Floats, missed: Floats) -> Floats:
-    """h of the filters, float64[S, T + 1 + missed's]: effects as in training of mean 0 and
-    deviation 1, a one, and what was missed, in residual deviations."""
+def regressors(model: Static, effects: Floats, missed: Floats, h: Floats) -> None:
+    """Fill h float64[S, p]: what was missed, in residual deviations, a one, and the effects, as in
+    training of mean 0 and deviation 1; the rest stays 0."""
+    h[:, :MISSED] = missed / model.sd[:, None]
+    h[:, MISSED] = 1.0
     z = (effects - model.mean) / np.maximum(model.deviation, 1e-9)
-    one = np.ones((len(z), 1))
-    return np.concatenate([z, one, missed / model.sd[:, None]], axis=1)
+    h[:, MISSED + 1 : MISSED + 1 + z.shape[1]] = z
 
 
-def _group(models: ModelSet, members: tuple[Member, ...], family: str) -> Group:
-    """The filters of a family start at the model as fitted."""
-    model = models.families[family]
-    at = [i for i, m in enumerate(members) if m.family == family and m.q is not None]
-    level = (model.constant + model.mean.sum(axis=-1))[:, None]
-    rest = np.zeros((models.slots, 4))
-    theta = np.concatenate([model.deviation, level, rest], axis=1)
-    theta[:, :-4] /= model.sd[:, None]
-    return Group(family, model, at, Filters.start(theta, [members[i].q or 0.0 for i in at]))
-
-
-def _mean(values: Floats) -> float:
-    there = values[np.isfinite(values)]
-    return float(there.mean()) if len(there) else 0.0
+def started(models: list[Static], family: list[int], q: list[float]) -> Filters:
+    """Filters at the models as fitted, of the same layout as `regressors`."""
+    slots = len(models[0].constant)
+    width = MISSED + 1 + max(m.mean.shape[1] for m in models)
+    theta = np.zeros((len(family), slots, width))
+    steps = np.zeros((len(family), 1, width))
+    for f, (g, step) in enumerate(zip(family, q, strict=True)):
+        model = models[g]
+        used = MISSED + 1 + model.mean.shape[1]
+        theta[f, :, MISSED] = (model.constant + model.mean.sum(axis=-1)) / model.sd
+        theta[f, :, MISSED + 1 : used] = model.deviation / model.sd[:, None]
+        steps[f, :, :used] = step
+    return Filters.start(theta, steps)

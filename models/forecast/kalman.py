@@ -13,7 +13,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from models.forecast.calendar import Floats
 
@@ -29,9 +28,9 @@ START = 0.01
 
 @dataclass
 class Filters:
-    """F filters × S slots, p weights each.
+    """F filters × S slots, p weights each; those of smaller models are padded, with h of 0.
 
-    theta: float64[F, S, p]. p: float64[F, S, p, p], in residual variances. q: float64[F, 1, 1].
+    theta: float64[F, S, p]. p: float64[F, S, p, p], in residual variances. q: float64[F, 1, p].
     noise: float64[F, S], running variance of the innovations over what P predicts.
     """
 
@@ -41,39 +40,34 @@ class Filters:
     noise: Floats
 
     @classmethod
-    def start(cls, theta: Floats, q: npt.ArrayLike) -> Filters:
-        """Weights float64[S, p] of the fitted model, one filter for each of q."""
-        steps = np.asarray(q, np.float64).reshape(-1, 1, 1)
-        (f, _, _), (s, p) = steps.shape, theta.shape
-        many = np.repeat(theta[None], f, axis=0)
-        return cls(many, np.tile(np.eye(p) * START, (f, s, 1, 1)), steps, np.ones((f, s)))
+    def start(cls, theta: Floats, q: Floats) -> Filters:
+        """Weights float64[F, S, p] of the fitted models; q: float64[F, 1, p], 0 where padded."""
+        f, s, p = theta.shape
+        return cls(theta, np.tile(np.eye(p) * START, (f, s, 1, 1)), q, np.ones((f, s)))
 
     def predict(self, h: Floats) -> Floats:
-        """float64[F, S], in residual deviations; h: float64[S, p]."""
-        return np.asarray(np.matmul(self.theta[:, :, None, :], h[None, :, :, None])[:, :, 0, 0])
+        """float64[F, S], in residual deviations; h: float64[F, S, p]."""
+        return np.asarray(np.matmul(self.theta[:, :, None, :], h[..., None])[:, :, 0, 0])
 
     def update(self, h: Floats, y: Floats, part: slice = slice(None)) -> None:
-        """One more day of the slots of `part`: h float64[part, p], y float64[part] in residual
-        deviations; a slot with NaN in either learns nothing."""
+        """One more day of the slots of `part`: h float64[F, part, p], y float64[F, part], in
+        residual deviations; a filter whose slot has NaN in either learns nothing."""
         theta, p, noise = self.theta[:, part], self.p[:, part], self.noise[:, part]
         known = np.isfinite(y) & np.isfinite(h).all(axis=-1)
-        h = np.where(known[:, None], h, 0.0)
-        missed = np.where(known, y, 0.0) - np.matmul(theta[:, :, None, :], h[:, :, None])[..., 0, 0]
-        ph = np.matmul(p, h[:, :, None])[..., 0]
-        spread = np.matmul(ph[:, :, None, :], h[:, :, None])[..., 0, 0] + 1.0
+        if not known.all():
+            h, y = np.where(known[..., None], h, 0.0), np.where(known, y, 0.0)
+        column = h[..., None]
+        missed = y - np.matmul(theta[:, :, None, :], column)[..., 0, 0]
+        ph = np.matmul(p, column)[..., 0]
+        spread = np.matmul(ph[:, :, None, :], column)[..., 0, 0] + 1.0
         limit = CLIP * np.sqrt(spread * noise)
-        missed = np.where(known, np.minimum(np.maximum(missed, -limit), limit), 0.0)
-        noise += np.where(known, NOISE_RATE * (missed**2 / spread - noise), 0.0)
+        missed = np.minimum(np.maximum(missed, -limit), limit) * known
+        noise += known * (NOISE_RATE * (missed**2 / spread - noise))
         gain = ph / spread[..., None]
         theta += gain * missed[..., None]
         p -= gain[..., :, None] * ph[..., None, :]
         diagonal = np.einsum("fspp->fsp", p)
-        diagonal += np.where(known, 1.0, 0.0)[:, None] * self.q
-        _bound(p, diagonal)
-
-
-def _bound(p: Floats, diagonal: Floats) -> None:
-    """Scale P down where a variance passed BOUND; it stays symmetric and positive."""
-    if diagonal.max() > BOUND:
-        scale = np.sqrt(np.where(diagonal > BOUND, BOUND / diagonal, 1.0))
-        p *= scale[..., :, None] * scale[..., None, :]
+        diagonal += known[..., None] * self.q
+        if diagonal.max() > BOUND:
+            scale = np.sqrt(np.where(diagonal > BOUND, BOUND / diagonal, 1.0))
+            p *= scale[..., :, None] * scale[..., None, :]

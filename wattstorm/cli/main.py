@@ -14,6 +14,7 @@ import typer
 
 from wattstorm import __version__
 from wattstorm.cli import (
+    backtest,
     config,
     deadletters,
     demo,
@@ -21,12 +22,14 @@ from wattstorm.cli import (
     doctor,
     generate,
     ingest,
+    models,
     register,
     results,
     run,
     sax,
     status,
     storm,
+    train,
 )
 from wattstorm.cli.common import Given, complain, log_to_stderr, say
 from wattstorm.errors import WattstormError
@@ -47,6 +50,9 @@ app.command("ingest", short_help="Readings of files into the log.")(ingest.inges
 app.add_typer(generate.app, name="generate", short_help="Homes that do not exist: curves, stream.")
 app.command("run", short_help="The stream on this machine.")(run.run)
 app.add_typer(results.app, name="results", short_help="Curves: national, tariff, region.")
+app.command("train", short_help="Forecast models of a curve.")(train.train)
+app.command("backtest", short_help="How good forecasts would have been.")(backtest.backtest)
+app.add_typer(models.app, name="models", short_help="Fitted models: list, promote, rollback.")
 app.add_typer(sax.app, name="sax", short_help="Curves as words.")
 app.command("status", short_help="Lag, rates, refused readings, processes.")(status.status)
 app.command("dead", short_help="What was refused, and why.")(deadletters.dead)

@@ -72,9 +72,9 @@ def test_a_second_value_of_a_slot_is_not_learned_again() -> None:
     forecaster = Forecaster(fitted())
     forecaster.forecast(600, {k: v[600] for k, v in values.items()})
     forecaster.learn(600, load[600])
-    before = forecaster.groups[0].filters.theta.copy()
+    before = forecaster.filters.theta.copy()
     forecaster.learn(600, load[600] * 1.5)
-    assert np.array_equal(before, forecaster.groups[0].filters.theta)
+    assert np.array_equal(before, forecaster.filters.theta)
 
 
 def test_without_weather_the_others_answer_and_the_result_says_who() -> None:

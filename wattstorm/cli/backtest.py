@@ -1,0 +1,169 @@
+"""`wattstorm backtest`: how good forecasts of a file's load would have been, day after day."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from models.forecast import artefact, metrics
+from models.forecast.backtest import Played, play
+from models.forecast.calendar import Floats
+from models.forecast.covariates import back, last_known
+from models.forecast.days import Table
+from models.forecast.forecaster import Forecaster
+from models.forecast.model_set import ModelSet
+from models.forecast.money import daily_totals
+from wattstorm.cli.backtest_report import write_report
+from wattstorm.cli.common import say, settings_of
+from wattstorm.cli.forecast_series import (
+    CountryOption,
+    FileArgument,
+    IssueOption,
+    LoadOption,
+    MinutesOption,
+    Series,
+    TemperatureOption,
+    TimeOption,
+    TrainerOption,
+    UntilOption,
+    WeatherOption,
+    ZoneOption,
+    series_of,
+    training_end,
+)
+from wattstorm.cli.output import print_json, table
+from wattstorm.cli.train import Progress, registry_of
+from wattstorm.cli.train_process import Given, train_apart
+from wattstorm.errors import UsageError
+
+PERSISTENCE = 0.97
+"""Of the noise on the temperature from an hour to the next: forecasts err for hours."""
+
+
+def backtest(
+    context: typer.Context,
+    file: FileArgument,
+    until: UntilOption,
+    time_column: TimeOption = "ts_utc",
+    load: LoadOption = "load",
+    temperature: TemperatureOption = "",
+    weather: WeatherOption = None,
+    time_zone: ZoneOption = "",
+    country: CountryOption = "",
+    minutes: MinutesOption = 30,
+    issue: IssueOption = 0,
+    trainer: TrainerOption = "mgcv",
+    model: Annotated[str, typer.Option(help="A model of the registry instead of training.")] = "",
+    noise: Annotated[
+        float, typer.Option(min=0, help="Deviation in °C added to the test's temperature.")
+    ] = 0.0,
+    patience: Annotated[float, typer.Option(min=1, help="Seconds without a fitted slot.")] = 300,
+    report: Annotated[
+        Path | None, typer.Option(help="Directory for report.html and report.json.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+) -> None:
+    """\b
+    wattstorm backtest load.parquet --until 2013-12-31 --load mw --temperature celsius
+
+    Trains once on the days up to --until, then forecasts each later day at its issue hour and
+    learns it afterwards, as the stream does. Beside it: the load a week and a day before, and the
+    additive model as it was fitted. Weather is the file's own, as good as it was when it was
+    stored there; --noise makes it worse.
+    """
+    settings = settings_of(context)
+    zone = time_zone or settings.stream.time_zone
+    series = series_of(
+        *(file, time_column, load, temperature, weather), *(zone, country, minutes, issue)
+    )
+    days = series.table()
+    end = training_end(days, until)
+    if end >= len(days.days):
+        raise UsageError(f"--until {until} leaves no day to test", f"last day: {days.days[-1]}")
+    believed, values = series.inputs(days, _noisy(series, days, noise, end))
+    if model:
+        models = artefact.load(registry_of(settings).find(model).directory)
+        _check_fits(models, series, days)
+    else:
+        given = {k: v[:end] for k, v in values.items()}
+        calendar = series.calendar(days)
+        models, _ = train_apart(
+            trainer,
+            Given(given, believed[:end], calendar, series.known),
+            patience=patience,
+            heard=Progress().heard,
+        )
+    played = play(Forecaster(models), values, believed)
+    figures = {
+        "weather": "none" if not series.weather else f"of the file, noise {noise} °C",
+        "issue_hour": issue,
+        "trained_to": str(days.days[end - 1]),
+        **_figures(models, values, days, played, slice(end, len(days.days))),
+    }
+    if report is not None:
+        write_report(report, figures, days, played, slice(end, len(days.days)))
+        say(f"{report / 'report.html'}")
+    if json:
+        print_json(figures)
+    else:
+        shown = [(k, f"{v:,.3f}" if isinstance(v, float) else v) for k, v in figures.items()]
+        print(table(("figure", ">value"), shown))
+
+
+def _noisy(series: Series, days: Table, noise: float, end: int) -> dict[str, Floats]:
+    """The weather, its temperature with persistent noise from day `end` on."""
+    weather = {k: days.values[k].copy() for k in series.weather}
+    if noise and "temp" in weather:
+        random = np.random.default_rng(1)
+        keep = PERSISTENCE ** (series.minutes / 60)
+        steps = random.normal(size=weather["temp"][end:].size) * np.sqrt(1 - keep**2)
+        error = np.empty(steps.size)
+        state = 0.0
+        for i, step in enumerate(steps.tolist()):
+            state = keep * state + step
+            error[i] = state
+        weather["temp"][end:] += noise * error.reshape(weather["temp"][end:].shape)
+    return weather
+
+
+def _check_fits(models: ModelSet, series: Series, days: Table) -> None:
+    """A model of other slots or another issue hour cannot forecast this file."""
+    if (models.slots, models.known) != (days.slots, series.known):
+        what = f"the model has {models.slots} slots, {models.known} known at issue"
+        raise UsageError(what, f"the file and options ask for {days.slots} and {series.known}")
+
+
+def _figures(
+    models: ModelSet, values: dict[str, Floats], days: Table, played: Played, test: slice
+) -> dict[str, Any]:
+    """Figures of merit over the test days, all over the same slots."""
+    load = np.where(days.exists, days.values["load"], np.nan)
+    y, point, quantiles = load[test], played.point[test], played.quantiles[:, test]
+    lags = models.families.get("lags") or next(iter(models.families.values()))
+    fitted = lags.predict(lags.gather(values))[test]
+    covered = {s: metrics.coverage(y, quantiles, s) for s in (0.8, 0.9, 0.95)}
+    totals = daily_totals(days.values["load"], played.paths, days.days, test)
+    return {
+        "test_days": test.stop - test.start,
+        "mape": metrics.mape(y, point),
+        "mape_d7": metrics.mape(y, back(load, 7)[test]),
+        "mape_d1": metrics.mape(y, last_known(load, models.known)[test]),
+        "mape_as_fitted": metrics.mape(y, fitted),
+        "rmse": metrics.rmse(y, point),
+        "bias": metrics.bias(y, point),
+        "absolute_share": metrics.absolute_share(y, point),
+        "pinball": metrics.pinball(y, quantiles),
+        "crps": metrics.crps(y, quantiles),
+        **{f"coverage{s * 100:.0f}": c[0] for s, c in covered.items()},
+        "coverage90_worst30": covered[0.9][1],
+        "width90": metrics.width(y, quantiles, 0.9),
+        "eur_coverage90": totals.covered,
+        "eur_width90": totals.width,
+        "eur_error": totals.error,
+        "mape_by_slot": [
+            round(metrics.mape(y[:, [s]], point[:, [s]]), 4) for s in range(days.slots)
+        ],
+    }
