@@ -90,5 +90,5 @@ def test_r_that_is_killed_or_hangs_is_an_error_and_no_process_is_left(
 
 
 def test_a_column_that_is_not_there_is_named(wattstorm: Wattstorm, load_file: Path) -> None:
-    done = wattstorm("train", load_file, "--load", "watts", code=4)
+    done = wattstorm("train", load_file, "--load", "watts", code=2)
     assert "no column 'watts'" in done.stderr
