@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from bolts.minibatch import MinibatchBolt
-from wattstorm.metering.partition import Rules
 from wattstorm.store.keys import SUMS
+from wattstorm.stream.controls import first_of
 from wattstorm.stream.state import Scalars
-from wattstorm.stream.sums import Sums, sums_of
+from wattstorm.stream.sums import Sums
 
 
 class AggregateBolt(MinibatchBolt):
@@ -16,9 +16,9 @@ class AggregateBolt(MinibatchBolt):
 
     consumer_name = SUMS
 
-    def initialize(self, conf: dict[str, Any], context: dict[str, Any]) -> None:
-        super().initialize(conf, context)
-        self.rules = Rules.from_settings(self.settings)
+    def first_scalars(self) -> Mapping[str, str]:
+        return first_of(self.versions.newest(), self.outfit.rules)
 
     def make_state(self, partition: int, scalars: Scalars) -> Sums:
-        return sums_of(partition, self.register, self.rules, self.settings.results.expire_days)
+        expire_days = self.settings.results.expire_days
+        return Sums.at_first(partition, scalars, self.versions, expire_days)

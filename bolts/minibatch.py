@@ -7,6 +7,7 @@ state's. A subclass names the log and the consumer, and makes the state.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, ClassVar
 
@@ -40,15 +41,16 @@ class MinibatchBolt(CheckedEmits, Bolt):
     def initialize(self, conf: dict[str, Any], context: dict[str, Any]) -> None:
         sys.setswitchinterval(LOCK_S)
         self.outfit = Outfit.of(conf, context, self.component_name)
-        self.settings, self.register = self.outfit.settings, self.outfit.register
+        self.settings, self.versions = self.outfit.settings, self.outfit.versions
         self.consumer = self.consumer_class(
             self.log_name,
             self.consumer_name,
             self.make_state,
             settings=self.settings,
             connection=self.outfit.connection,
-            partitions=self.register.partitions,
+            partitions=self.outfit.register.partitions,
             tasks=self.outfit.tasks,
+            first=self.first_scalars,
             # Anchored to nothing: what to publish stands in the store, and no batch waits for it.
             announce=lambda partition, position: self.emit((partition, position), anchors=[]),
             failed=self.say_failed,
@@ -62,6 +64,10 @@ class MinibatchBolt(CheckedEmits, Bolt):
     def make_state(self, partition: int, scalars: Scalars) -> State:
         """A new state of a partition, at position 0. scalars: what its fence holds."""
         raise NotImplementedError
+
+    def first_scalars(self) -> Mapping[str, str]:
+        """What is in force from position 0 on in a partition that nobody had before."""
+        return {}
 
     def process(self, tup: Any) -> None:
         batch = BatchRef(*tup.values)

@@ -14,12 +14,14 @@ from typing import Any
 
 from streamparse import Bolt
 
-from wattstorm.errors import StoreError
-from wattstorm.metering.aggregates import Scopes, added
+from wattstorm.errors import RegisterError, StoreError
+from wattstorm.metering.aggregates import added
 from wattstorm.metering.block import Channel
-from wattstorm.metering.results import Finality, SlotRows, slot_rows
+from wattstorm.metering.results import SlotRows, slot_rows
 from wattstorm.store.closing import Folding
+from wattstorm.store.control import partitions_of
 from wattstorm.store.results import Partials, ResultStore, Seen, Slot
+from wattstorm.stream.governing import Governing
 from wattstorm.stream.outfit import Outfit
 from wattstorm.tuples import CheckedEmits
 
@@ -39,25 +41,25 @@ class PublishBolt(CheckedEmits, Bolt):
 
     def initialize(self, conf: dict[str, Any], context: dict[str, Any]) -> None:
         self.outfit = Outfit.of(conf, context, self.component_name)
-        self.settings, self.register = self.outfit.settings, self.outfit.register
-        self.rules, self.connection = self.outfit.rules, self.outfit.connection
-        self.finality = Finality.of(self.rules, self.settings.stream.final_coverage)
-        self.scopes = Scopes(self.register, self.settings.stream.scopes)
+        self.settings, self.connection = self.outfit.settings, self.outfit.connection
+        self.governing = Governing(self.outfit.versions, self.outfit.rules)
+        self.per_day = self.outfit.rules.grid.per_day
         self.results = ResultStore(
             self.connection,
             self.settings.store.prefix,
             expire_days=self.settings.results.expire_days,
-            per_day=self.rules.grid.per_day,
+            per_day=self.per_day,
             log_bytes=self.settings.results.log_mb * 1_000_000,
         )
-        self.folding = Folding(self.results, self.rules.grid.per_day)
-        self.partitions = range(self.register.partitions)
+        self.folding = Folding(self.results, self.per_day)
+        self.partitions = range(self.governing.register.partitions)
         self.told: set[int] = set()
         self.rest_until = 0.0
         self.down = self.kept = False
 
     def process(self, tup: Any) -> None:
         self.told.add(int(tup.values[0]))
+        self.grow(max(self.told) + 1)
         self.ack(tup)
         if time.monotonic() >= self.rest_until:
             self.flush(sorted(self.told))
@@ -72,10 +74,14 @@ class PublishBolt(CheckedEmits, Bolt):
         try:
             self.outfit.tell()
             self.keep()
+            if deadlines:
+                self.grow(partitions_of(self.connection, self.results.prefix))
+                partitions = list(self.partitions)
             slots = self.results.dirty(partitions)
             self.outfit.instruments.level("dirty_slots", len(slots))
             if deadlines:
                 seen = self.results.fences(self.partitions)
+                self.governing.hear(seen.registers, seen.rules)
                 slots |= self.due(seen)
             ordered = sorted(slots)
             for at in range(0, len(ordered), SLOTS_AT_ONCE):
@@ -86,7 +92,7 @@ class PublishBolt(CheckedEmits, Bolt):
                 self.folding.fold(self.partitions, seen)
             self.told.clear()
             self.down = False
-        except StoreError as error:
+        except (StoreError, RegisterError) as error:
             if not self.down:
                 self.logger.error("results wait: %s", error)
             self.down = True
@@ -95,21 +101,26 @@ class PublishBolt(CheckedEmits, Bolt):
 
     def due(self, seen: Seen) -> set[Slot]:
         """Published slots that their deadline makes final without a reading."""
-        passed = {int(c): self.finality.passed(c, seen.marks) for c in Channel}
+        passed = {int(c): self.governing.finality.passed(c, seen.marks) for c in Channel}
         found = self.results.provisional(max(passed.values()))
         return {(channel, slot) for channel, slot in found if slot <= passed[channel]}
+
+    def grow(self, partitions: int) -> None:
+        """A register that was extended meanwhile may have brought more."""
+        self.partitions = range(max(len(self.partitions), partitions))
 
     def keep(self) -> None:
         """Once: results that were to expire stay, if the settings say so now."""
         if not (self.kept or self.settings.results.expire_days):
-            self.results.keep_for_ever(self.scopes.labels(), self.partitions)
+            self.results.keep_for_ever(self.governing.scopes.labels(), self.partitions)
         self.kept = True
 
     def publish(self, slots: list[Slot]) -> None:
         """Write the rows of these slots; those that cannot be written yet stay dirty."""
-        per_day = self.rules.grid.per_day
+        per_day = self.per_day
         for _ in range(READ_AGAIN):
             partials = self.results.read_partials(slots, self.partitions)
+            self.governing.hear(partials.fences.registers, partials.fences.rules)
             rows = {slot: self.rows(slot, partials) for slot in slots}
             moved = False
             for day in sorted({slot // per_day for _, slot in slots}):
@@ -128,6 +139,7 @@ class PublishBolt(CheckedEmits, Bolt):
         parts = [*partials.sums[key], partials.closed.get(key)]
         if not any(parts):  # its results have expired before its deadline, and its sums with them
             return SlotRows()
-        day = int(self.rules.calendar.dates_of([key[1]])[0])
-        late = key[1] <= self.finality.passed(key[0], partials.fences.marks)
-        return slot_rows(added(parts), self.scopes, day, self.finality, late=late)
+        governing = self.governing
+        day = int(governing.rules.calendar.dates_of([key[1]])[0])
+        late = key[1] <= governing.finality.passed(key[0], partials.fences.marks)
+        return slot_rows(added(parts), governing.scopes, day, governing.finality, late=late)

@@ -12,6 +12,9 @@ Where all is committed but the log not yet trimmed, the last position is emitted
 again now and then (a knock): it changes nothing, but a partition that lost its
 task gets one, and only a task saves and trims. Else a log at its bound would
 take nothing more, and with nothing more to emit nobody would ever empty it.
+
+How many partitions there are, the store's card says: a register that grows adds some while
+the stream runs.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from typing import Any
 from streamparse import Spout
 
 from wattstorm.errors import StoreError
+from wattstorm.store.control import partitions_of
 from wattstorm.stream.outfit import Outfit
 from wattstorm.tuples import BATCH_FIELDS, BatchRef, CheckedEmits
 
@@ -72,8 +76,8 @@ class ReadingsSpout(CheckedEmits, Spout):
         batch = outfit.settings.batch
         self._max_blocks, self._pending = batch.max_blocks, batch.pending
         self._log = outfit.store.log
-        mine = range(outfit.index, outfit.register.partitions, outfit.tasks)
-        self._plans = {p: _Plan() for p in mine}
+        self._plans: dict[int, _Plan] = {}
+        self._grow(outfit.register.partitions)
         self._poll_at, self._down = 0.0, False
         self._check_at = 0.0
 
@@ -92,6 +96,7 @@ class ReadingsSpout(CheckedEmits, Spout):
             if now >= self._check_at:
                 self._check_at = now + CHECK_S
                 self._check_fences(now)
+                self._grow(partitions_of(outfit.connection, outfit.store.prefix))
             emitted = bool(ready) and self._emit_ready(ready)
             found = None if emitted else self._wait()
             for partition, position in (found or {}).items():
@@ -104,6 +109,10 @@ class ReadingsSpout(CheckedEmits, Spout):
             return
         self._down = False
         self._poll_at = now if emitted or found is not None else now + POLL_S
+
+    def _grow(self, partitions: int) -> None:
+        for p in range(self.outfit.index, partitions, self.outfit.tasks):
+            self._plans.setdefault(p, _Plan())
 
     def _wait(self) -> dict[int, int] | None:
         """Wait until a log holds more, for some ms: partition → its next position, where there is

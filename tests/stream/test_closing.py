@@ -191,7 +191,7 @@ def test_days_that_are_open_again_by_the_settings_stay_closed(stream: Stream) ->
     stream.publish = started(PublishBolt, stream.town)
     stream.publish.tick()
     stream.assert_exact()
-    assert stream.town.stores(stream.connection)[0].audit()["state_lost"] == METERS
+    assert stream.town.stores(stream.connection)[0].audit()["too_old"] == METERS
 
 
 def test_a_slot_that_changed_in_the_batch_that_closed_it_is_folded_as_it_ended(

@@ -304,7 +304,7 @@ def test_a_scope_that_nothing_is_expected_of_any_more_says_zero(
     feed(aggregate, town, 0, 5, 1, meters=12)
     publish.tick()
     assert row(town, 5, "tariff:tariff_03").wh == 100
-    scopes = publish.component.scopes
+    scopes = publish.component.governing.scopes
     expected, roll_up = scopes.expected, scopes.roll_up
     at = scopes.labels().index("tariff:tariff_03")
 

@@ -8,13 +8,19 @@ from typing import Annotated, Any
 
 import typer
 
-from wattstorm.cli.common import settings_of
+from wattstorm.cli.common import open_register, open_store, say, settings_of
 from wattstorm.cli.output import print_json, table
+from wattstorm.engine.watch import Watch
+from wattstorm.ingest.dock import Patience
+from wattstorm.ingest.replay import replay
 from wattstorm.readers.results import Results
 from wattstorm.store.deadletters import DeadLetters
 from wattstorm.store.intake import Intake
 
+app = typer.Typer(help="What was refused, and why.", rich_markup_mode=None)
 
+
+@app.callback(invoke_without_command=True)
 def dead(
     context: typer.Context,
     limit: Annotated[int, typer.Option(min=1, help="Letters shown, at most.")] = 20,
@@ -23,10 +29,13 @@ def dead(
     """\b
     wattstorm dead
     wattstorm dead --limit 1000 --json
+    wattstorm dead replay --reason unknown_meter
 
     What was refused, by reason and one by one: rows that `ingest` could not use (newest first),
     then blocks and readings that the stream refused (oldest first in each partition).
     """
+    if context.invoked_subcommand:
+        return
     settings = settings_of(context)
     with Results.open(settings) as results:
         prefix, connection = settings.store.prefix, results.connection
@@ -72,3 +81,33 @@ def dead(
             f"{bounds.dropped:,} more letters, with {bounds.dropped_readings:,} readings, fell out "
             "at the bound (dead_letters.keep, keep_mb)"
         )
+
+
+@app.command("replay", short_help="Send it again.")
+def replay_(
+    context: typer.Context,
+    reason: Annotated[
+        str | None, typer.Option(help="Only what was refused for this; else all of it.")
+    ] = None,
+) -> None:
+    """\b
+    wattstorm dead replay --reason unknown_meter
+    wattstorm dead replay
+
+    Send what was refused to the log again, each letter once: it is in the log, or still here,
+    however often this is interrupted. Readings of meters that the register has got since are
+    accepted then, as far as their days are open; what is refused again comes back. Rows that
+    `ingest` could not read stay: mend the file and ingest it again.
+    """
+    settings = settings_of(context)
+    register = open_register(settings)
+    with open_store(settings) as store:
+        watch = Watch(store.connection, settings, register)
+        if watch.results.meta():
+            watch.extend()  # or the stream would not know the meters either
+        patience = Patience(say)
+        done = replay(store.connection, settings, register, reason, patience)
+    print(f"sent {done.readings:,} readings again in {done.blocks:,} blocks")
+    if done.left:
+        kept = ", ".join(f"{why} {n:,}" for why, n in done.left.most_common())
+        say(f"left where they were: {kept}")

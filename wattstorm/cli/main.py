@@ -55,7 +55,7 @@ app.command("backtest", short_help="How good forecasts would have been.")(backte
 app.add_typer(models.app, name="models", short_help="Fitted models: list, promote, rollback.")
 app.add_typer(sax.app, name="sax", short_help="Curves as words.")
 app.command("status", short_help="Lag, rates, refused readings, processes.")(status.status)
-app.command("dead", short_help="What was refused, and why.")(deadletters.dead)
+app.add_typer(deadletters.app, name="dead", short_help="What was refused, and why.")
 app.command("doctor", short_help="What is missing, and what to do about it.")(doctor.doctor)
 app.command("deploy", short_help="The stream on a Storm cluster.")(deploy.deploy)
 app.command("undeploy", short_help="End it there; nothing is lost.")(deploy.undeploy)

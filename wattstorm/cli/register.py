@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from datetime import date
+import time
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from wattstorm.cli.common import open_register, register_directory, say, settings_of
+from wattstorm.cli.common import (
+    Store,
+    open_register,
+    open_store,
+    register_directory,
+    say,
+    settings_of,
+)
 from wattstorm.cli.output import print_json, table
+from wattstorm.engine.watch import Watch
 from wattstorm.files.meters import build_register
 from wattstorm.metering.slots import day_number
 from wattstorm.private_files import make_private
+from wattstorm.register.files import prune
+from wattstorm.register.register import Register
+from wattstorm.register.versions import Version
+from wattstorm.settings import Settings
+from wattstorm.store.control import REGISTER, Control
+from wattstorm.store.workers import heartbeats
+
+IN_FORCE_S = 30.0
+"""How long it is waited for that a running stream has passed a new version."""
 
 app = typer.Typer(help="Who the meters are.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -41,8 +59,13 @@ def build(
     Build the register, or extend it, from Parquet or CSV files with the columns external_id,
     tariff, contracted_power_va and, optional, region, producer, valid_from. A row that must be
     refused is named, and the register stays as it was.
+
+    A stream takes an extension without a restart, from an entry of its log on: this says when. A
+    change that is dated in the open days moves what is summed in them; one that is dated before
+    holds from the first open slot on. Give the same files again if this was interrupted.
     """
-    directory = register_directory(settings_of(context))
+    settings = settings_of(context)
+    directory = register_directory(settings)
     make_private(directory.parent)
     register = build_register(files, directory, partition_size=partition_size, tariffs=tariff)
     say(
@@ -50,6 +73,41 @@ def build(
         f"{len(register.tariffs)} tariffs, {len(register.regions)} regions, "
         f"{register.partitions} partitions"
     )
+    if settings.store.url or (settings.data.directory / "store").is_dir():
+        with open_store(settings) as store:
+            say(in_stream(settings, store, register))
+
+
+def in_stream(settings: Settings, store: Store, register: Register) -> str:
+    """Give the register to the stream, if the store has one; since when it is in force there."""
+    watch = Watch(store.connection, settings, register)
+    if not watch.results.meta():
+        return "in force    when a stream begins in this store"
+    control = Control(store.connection, settings.store.prefix)
+    settled = control.settled(REGISTER, watch.partitions)
+    placed = watch.extend()
+    needed = min(Version.parse(text).number if text else 0 for text in settled)
+    prune(register.directory, needed, time.time())
+    mine = str(Version.of(register))
+    deadline = time.monotonic() + IN_FORCE_S
+    while True:
+        waiting = sum(text != mine for text in control.in_force(REGISTER, watch.partitions))
+        if not waiting:
+            return f"in force    in all {register.partitions} partitions, at {_now()}"
+        runs = any(beat["alive"] for beat in heartbeats(store.connection, settings.store.prefix))
+        if not runs or time.monotonic() > deadline:
+            break
+        time.sleep(0.05)
+    where = ", ".join(f"entry {at.position} of partition {at.partition}" for at in placed[:3])
+    return (
+        f"in force    once the stream has passed {where or 'what it was given before'}"
+        f"{', …' if len(placed) > 3 else ''}; {waiting} partitions are before that"
+        + ("" if runs else ": no engine runs")
+    )
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 @app.command("show", short_help="Show it.")

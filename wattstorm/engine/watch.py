@@ -9,11 +9,14 @@ from contextlib import suppress
 
 from wattstorm.errors import EngineError, StoreRefused, UsageError
 from wattstorm.metering.aggregates import Scopes
+from wattstorm.metering.rules import Rules
 from wattstorm.register.register import Register
 from wattstorm.settings import Settings
 from wattstorm.store.backlog import recount
 from wattstorm.store.connection import Connection
+from wattstorm.store.control import Control, Placed, partitions_of
 from wattstorm.store.store import Store
+from wattstorm.stream.controls import announce_register, announce_rules
 
 SCHEMA = 1
 HOPELESS_S = 10.0
@@ -25,6 +28,7 @@ class Watch:
 
     def __init__(self, connection: Connection, settings: Settings, register: Register) -> None:
         self.connection, self.store = connection, Store(connection, settings.store.prefix)
+        self.settings, self.register = settings, register
         self.partitions = range(register.partitions)
         self.log, self.results = self.store.log, self.store.results
         self.card = card_of(settings, register)
@@ -37,6 +41,9 @@ class Watch:
         EngineError if it will not be: all partitions that are behind stand still since
         HOPELESS_S for a reason that only a person can mend.
         """
+        # A register that was extended meanwhile may have brought more partitions.
+        held = partitions_of(self.connection, self.results.prefix)
+        self.partitions = range(max(len(self.partitions), held))
         # In this order: a commit moves its fence and marks its slots in one step.
         tails = self.log.tails(self.partitions)
         fences = self.store.fences(self.partitions)
@@ -61,16 +68,33 @@ class Watch:
     def introduce(self) -> None:
         """Write the store's card; UsageError if its data were made under another one.
 
+        Where the log says another register version or other rules, what holds now is appended.
         And count the backlog, which an earlier version did not.
         """
-        self._compare(self.results.meta())
+        held = self.results.meta()
+        self._compare(held)
+        self._compare_versions(held)
+        control = Control(self.connection, self.results.prefix)
+        announce_register(control, self.register)
+        announce_rules(control, Rules.from_settings(self.settings), self.partitions)
         self.results.write_meta(self.card)
         recount(self.connection, self.results.prefix, self.partitions)
+
+    def extend(self) -> list[Placed]:
+        """Give this register to a stream, whether it runs or not; where it was appended."""
+        held = self.results.meta()
+        self._compare(held)
+        self._compare_versions(held)
+        control = Control(self.connection, self.results.prefix)
+        placed = announce_register(control, self.register, everywhere=True)
+        self.results.write_meta(self.card)
+        return placed
 
     def introduce_again(self) -> None:
         """Write the card of a store that lost it while the engine runs: emptied, or replaced."""
         if not self.results.meta():
-            self.introduce()
+            newest = Register.open(self.register.directory)
+            Watch(self.connection, self.settings, newest).introduce()
 
     def meet(self) -> None:
         """As a producer: compare with the card, and leave it as it is. UsageError as above.
@@ -99,6 +123,15 @@ class Watch:
                     f"the store's data have {name} {held[name]}, this engine has {self.card[name]}",
                     "use another store.prefix, or the settings and the register of that store",
                 )
+
+    def _compare_versions(self, held: Mapping[str, str]) -> None:
+        """An engine must have what is in force; a producer may know fewer meters."""
+        if int(held.get("register", 0)) > self.register.version:
+            raise UsageError(
+                f"the stream has register version {held['register']}, here is "
+                f"{self.register.version} in {self.register.directory}",
+                "bring the newer one here, or use another store.prefix",
+            )
 
 
 def card_of(settings: Settings, register: Register) -> dict[str, str]:

@@ -95,8 +95,14 @@ class Dock:
         for i, (place, raw) in zip(bad, origins(bad), strict=True):
             outcome = Outcome(int(checked.reason[i]))
             what = self.router.why(outcome, int(rows.unreadable[i]))
-            letters.append(RefusedRow(outcome.name.lower(), place, raw, what))
+            reading = self._reading(rows, i) if outcome is Outcome.UNKNOWN_METER else ""
+            letters.append(RefusedRow(outcome.name.lower(), place, raw, what, reading))
         return letters
+
+    def _reading(self, rows: Readings, i: int) -> str:
+        """A row that may be a reading later (see `ingest.replay`)."""
+        channel = int(self.router.channel)
+        return f"{rows.ids[i]} {rows.at[i]} {rows.wh[i]} {rows.version[i]} {channel}"
 
     def sent(self) -> Sent:
         """What is in the log, once all of it is (after `__exit__`)."""

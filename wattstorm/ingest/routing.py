@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from wattstorm.ingest.readings import Cell, Readings
 from wattstorm.metering import block as blocks
+from wattstorm.metering.block import Block
 from wattstorm.metering.checks import Outcome
 from wattstorm.metering.slots import SlotGrid
 from wattstorm.register.register import Register
@@ -53,8 +54,14 @@ class Router:
         reason[rows.unreadable != 0] = Outcome.UNREADABLE
         return Checked(dense, slots, reason)
 
-    def blocks(self, rows: Readings, checked: Checked) -> Iterator[blocks.Block]:
+    def blocks(self, rows: Readings, checked: Checked) -> Iterator[Block]:
         """The rows that are readings, by day and then by partition, each block in their order."""
+        return (block for block, _ in self.parts(rows, checked))
+
+    def parts(
+        self, rows: Readings, checked: Checked
+    ) -> Iterator[tuple[Block, npt.NDArray[np.intp]]]:
+        """`blocks`, each with the places of its rows."""
         good = np.flatnonzero(checked.reason == FINE)
         partition = checked.dense[good] // self.register.partition_size
         day = checked.slots[good] // self.grid.per_day
@@ -65,7 +72,7 @@ class Router:
         for first, stop in itertools.pairwise(edges):
             for at in range(first, stop, self.block):
                 part = good[at : min(at + self.block, stop)]
-                yield blocks.readings(
+                block = blocks.readings(
                     int(partition[at]),
                     checked.dense[part],
                     checked.slots[part],
@@ -74,6 +81,7 @@ class Router:
                     channel=self.channel,
                     slot_minutes=self.grid.minutes,
                 )
+                yield block, part
 
     def why(self, outcome: Outcome, unreadable: int) -> str:
         """What is wrong with a refused row, in words. unreadable: its bits of `Cell`."""

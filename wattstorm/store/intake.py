@@ -22,12 +22,14 @@ ROW_BYTES: Final = 3 * TEXT_BYTES + 200
 
 @dataclass(frozen=True, slots=True)
 class RefusedRow:
-    """reason: an `Outcome`'s name in lower case; place: "file:row"; raw: the row's cells."""
+    """reason: an `Outcome`'s name in lower case; place: "file:row"; raw: the row's cells;
+    reading: what it says, where only its meter was not known, "" else (see `replay`)."""
 
     reason: str
     place: str
     raw: str
     what: str = ""
+    reading: str = ""
 
 
 class Intake:
@@ -40,6 +42,7 @@ class Intake:
         self.connection, self.keep = connection, min(keep, bytes_ // ROW_BYTES)
         self.key = store_keys(prefix).ingest
         self.dead = f"{self.key}:dead"
+        self.replayed = f"{self.key}:replayed"
 
     def record(self, received: int, reasons: Mapping[str, int], rows: Sequence[RefusedRow]) -> None:
         """Add rows read, rows refused by reason, and the newest of the refused ones."""
@@ -54,6 +57,7 @@ class Intake:
                 "count": 1,
                 "b": _cut(row.raw),
                 "what": _cut(row.what),
+                "reading": row.reading,
             }
             pipeline.xadd(self.dead, fields, maxlen=self.keep, approximate=False)
         self.connection.run("count what was ingested", pipeline.execute)
@@ -66,12 +70,15 @@ class Intake:
         return {name.decode(): int(n) for name, n in found.items()}
 
     def account(self) -> DeadAccount:
-        """Rows held, and how many fell out at the bound."""
+        """Rows held, and how many fell out at the bound (those sent again did not)."""
         held: Any = self.connection.run(
             "count refused rows", lambda: self.connection.redis.xlen(self.dead)
         )
         refused = sum(n for name, n in self.counts().items() if name != "received")
-        dropped = max(0, refused - held)
+        sent: Any = self.connection.run(
+            "count refused rows", lambda: self.connection.redis.get(self.replayed)
+        )
+        dropped = max(0, refused - held - int(sent or 0))
         return DeadAccount(held, dropped=dropped, dropped_readings=dropped)
 
     def list(self, limit: int) -> list[RefusedRow]:

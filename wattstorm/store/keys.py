@@ -25,7 +25,7 @@ What bounds each, so that a store holds no more after years than after weeks:
 | days | days with results | the same |
 | provisional | published slots that are not final | stream.deadline_hours |
 | ingest, ingest:dead | counters, refused rows | dead_letters.keep, keep_mb |
-| meta, <log>:backlog, folds | scalars | as they are |
+| ingest:replayed, meta, <log>:backlog, folds | scalars | as they are |
 | workers | heartbeats | one per task |
 | engine:… | a topology's lease | ten seconds |
 """
@@ -43,6 +43,9 @@ SUMS: Final = "sums"
 """The consumer of `READINGS` that adds them up."""
 SLOTS: Final = "slots"
 """The log of what is published: every change and every closing of a slot. One partition."""
+
+DIRTY: Final = "dirty"
+"""Below `SUMS`: slots whose results are to be published anew."""
 
 
 class Space(StrEnum):
@@ -105,7 +108,7 @@ class PartitionKeys(LogKeys):
         self.own = own = f"{self.tag}:{consumer}"
         self.fence = f"{own}:fence"
         self.partials = f"{own}:partials"
-        self.dirty = f"{own}:dirty"
+        self.dirty = f"{own}:{DIRTY}"
         self.audit = f"{own}:audit"
         self.dead = f"{own}:dead"
         self.dead_account = f"{own}:dead:account"

@@ -32,6 +32,7 @@ from wattstorm.errors import StoreError, StreamError
 from wattstorm.metering.block import Channel
 from wattstorm.metering.results import SlotChange, SlotResult, SlotRows
 from wattstorm.store.connection import Connection
+from wattstorm.store.control import REGISTER, RULES
 from wattstorm.store.keys import (
     SLOTS,
     day_keys,
@@ -57,7 +58,8 @@ class Seen(NamedTuple):
 
     stamp: uint64[partitions], positions; owners: their owners' tokens ("": nobody's yet);
     marks: of each by channel its watermark; lows: of each by channel the first slot that it
-    still takes; folds: name of the last fold.
+    still takes; folds: name of the last fold; registers, rules: what each has in force ("": nobody
+    has taken it yet).
     """
 
     stamp: npt.NDArray[np.uint64]
@@ -65,6 +67,8 @@ class Seen(NamedTuple):
     marks: tuple[Mapping[int, int], ...] = ()
     lows: tuple[Mapping[int, int], ...] = ()
     folds: bytes = b""
+    registers: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, fences: Sequence[Mapping[bytes, bytes]], folds: bytes = b"") -> Seen:
@@ -75,6 +79,8 @@ class Seen(NamedTuple):
             tuple(_by_channel(fence, b"mark:") for fence in fences),
             tuple(_by_channel(fence, b"low:") for fence in fences),
             folds,
+            tuple(fence.get(REGISTER.encode(), b"").decode() for fence in fences),
+            tuple(fence.get(RULES.encode(), b"").decode() for fence in fences),
         )
 
 

@@ -40,7 +40,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -70,9 +70,9 @@ class Consumer(Taking):
 
     log, name: together they name fence, snapshots and all keys; partitions: how many the log has,
     which share bounds; tasks: how many hold them together; hold: how long the log is kept for it
-    (`AS_LONG_AS_NEEDED`, or bytes); announce: called with (partition, position) after each
-    commit; failed: with what a batch raised that is no matter of the store; let_through: what is
-    not the consumer's to catch.
+    (`AS_LONG_AS_NEEDED`, or bytes); first: what the fence of a partition gets that nobody had
+    before; announce: called with (partition, position) after each commit; failed: with what a
+    batch raised that is no matter of the store; let_through: what is not the consumer's to catch.
     """
 
     let_through: tuple[type[BaseException], ...] = ()
@@ -88,6 +88,7 @@ class Consumer(Taking):
         partitions: int,
         tasks: int = 1,
         hold: int = AS_LONG_AS_NEEDED,
+        first: Callable[[], Mapping[str, str]] = dict,
         announce: Callable[[int, int], None] = lambda partition, position: None,
         failed: Callable[[Exception], None] = lambda error: None,
         logger: logging.Logger | None = None,
@@ -99,7 +100,7 @@ class Consumer(Taking):
         self.logger = logger or logging.getLogger(__name__)
         self.instruments = instruments or Instruments()
         self.batch = ""
-        self.tell, self.failed = announce, failed
+        self.first, self.tell, self.failed = first, announce, failed
         self.log_store = Log(connection, settings.store.prefix, name=log)
         self.state_directory = Path(settings.data.directory) / "state"
         self.saver = Saver(

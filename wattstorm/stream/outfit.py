@@ -18,6 +18,7 @@ from typing import Any
 from wattstorm.instruments import Instruments
 from wattstorm.metering.rules import Rules
 from wattstorm.register.register import Register
+from wattstorm.register.versions import Versions
 from wattstorm.settings import Settings
 from wattstorm.shipped import check_code
 from wattstorm.store.connection import Connection, connected
@@ -57,9 +58,14 @@ class Outfit:
         return Path(self.settings.data.directory)
 
     @cached_property
+    def versions(self) -> Versions:
+        """Of the register; which one is in force, the log says."""
+        return Versions(self.directory / "register")
+
+    @cached_property
     def register(self) -> Register:
-        """As it is now: the newest version."""
-        return Register.open(self.directory / "register")
+        """The newest version, as it was when this was first asked."""
+        return self.versions.newest()
 
     @cached_property
     def rules(self) -> Rules:

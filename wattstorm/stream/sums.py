@@ -1,28 +1,33 @@
 """The state of the consumer `sums`: what meters said in the open days, and what it adds up to.
 
 The arithmetic is `metering.partition`'s; here are the two ends of it: entries of the log are
-decoded, and what became of their readings is said as `Writes`.
+decoded, and what became of their readings is said as `Writes`. Register versions and rules are
+entries too; which are in force stands in the fence and in each snapshot.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from wattstorm.errors import BlockError
+from wattstorm.errors import BlockError, DataError
 from wattstorm.metering import block as blocks
 from wattstorm.metering.checks import OUTCOMES, WH_ACCEPTED, WH_REPLACED, Outcome
-from wattstorm.metering.partition import Applied, Partition, Rules
-from wattstorm.register.register import Register
+from wattstorm.metering.partition import Applied, Partition
+from wattstorm.register.versions import Version, Versions
+from wattstorm.store.control import REGISTER, RULES
 from wattstorm.store.deadletters import DeadLetter
+from wattstorm.store.keys import DIRTY, slot_member
 from wattstorm.store.log import Entry
 from wattstorm.store.snapshots import Arrays
 from wattstorm.store.sums import writes_of
 from wattstorm.store.writes import Writes
+from wattstorm.stream.controls import FIRST, NumberedRules, texts_in
 from wattstorm.stream.state import Scalars
 
 _log = logging.getLogger(__name__)
@@ -45,12 +50,38 @@ class _Refused(NamedTuple):
     what: str
 
 
-class Sums:
-    """See `stream.state.State`. expire_days: days that results stay, 0 for ever."""
+@dataclass
+class _Controlled:
+    """Control entries that were applied: what is in force now, and the slots whose curves are to
+    be said anew."""
 
-    def __init__(self, partition: Partition, expire_days: int = 0) -> None:
-        self.partition, self.expire_days = partition, expire_days
+    said: dict[str, str]
+    slots: set[tuple[int, int]] = field(default_factory=set)
+
+
+class Sums:
+    """See `stream.state.State`. said: by kind what `partition` has in force; versions: where
+    others are opened; expire_days: days that results stay, 0 for ever."""
+
+    def __init__(
+        self,
+        partition: Partition,
+        said: Mapping[str, str],
+        versions: Versions,
+        expire_days: int = 0,
+    ) -> None:
+        self.partition, self.said, self.versions = partition, dict(said), versions
+        self.expire_days = expire_days
         self._became: list[_Applied | _Refused] = []
+        self._controlled: _Controlled | None = None
+
+    @classmethod
+    def at_first(
+        cls, number: int, scalars: Scalars, versions: Versions, expire_days: int = 0
+    ) -> Sums:
+        """A new state, with what a fence says was in force at position 0."""
+        said = texts_in(scalars, FIRST)
+        return cls(_governed(number, said, versions), said, versions, expire_days)
 
     @property
     def number(self) -> int:
@@ -64,7 +95,7 @@ class Sums:
 
     def apply(self, entry: Entry) -> None:
         if entry.kind:
-            self.refuse(entry, "kind", f"an entry of kind {entry.kind!r} is not known")
+            self._control(entry)
             return
         try:
             block = blocks.decode(entry.data)
@@ -76,6 +107,29 @@ class Sums:
             _Applied(entry.position, block.producer, block.number, block.channel, applied)
         )
 
+    def _control(self, entry: Entry) -> None:
+        """A register version, or rules: in force for all that follows."""
+        try:
+            text = entry.data.decode()
+            if entry.kind == REGISTER:
+                version = Version.parse(text)
+            elif entry.kind == RULES:
+                rules = NumberedRules.parse(text).rules
+            else:
+                raise DataError(f"an entry of kind {entry.kind!r} is not known")
+        except (DataError, UnicodeDecodeError) as error:
+            self.refuse(entry, "control", str(error))
+            return
+        if entry.kind == REGISTER:
+            register = self.versions.open(version)
+            slots = self.partition.apply_register(register, entry.position)
+        else:
+            slots = self.partition.apply_rules(rules, entry.position)
+        if self._controlled is None:
+            self._controlled = _Controlled(dict(self.said))
+        self._controlled.said[entry.kind] = text
+        self._controlled.slots.update(slots)
+
     def refuse(self, entry: Entry, reason: str, what: str) -> None:
         self.partition.refuse(entry.position)
         self._became.append(_Refused(entry, reason, what))
@@ -83,10 +137,13 @@ class Sums:
     def keep(self) -> None:
         self.partition.keep()
         self._became.clear()
+        if self._controlled is not None:
+            self.said, self._controlled = self._controlled.said, None
 
     def undo(self) -> None:
         self.partition.undo()
         self._became.clear()
+        self._controlled = None
 
     def writes(self) -> Writes:
         audit = Audit()
@@ -99,7 +156,7 @@ class Sums:
             audit.total.update(counts)
         audit.total.update(batches=1, blocks=len(self._became))
         state = self.partition
-        return writes_of(
+        writes = writes_of(
             partials={key: sums.to_bytes() for key, sums in state.changes().items()},
             audit=audit.total,
             by_day=audit.by_day,
@@ -110,6 +167,10 @@ class Sums:
             marks=state.watermark,
             expire_days=self.expire_days,
         )
+        if self._controlled is None:
+            return writes
+        slots = {slot_member(*slot): float(state.position) for slot in self._controlled.slots}
+        return replace(writes, members={DIRTY: slots}, scalars=self._controlled.said)
 
     # --- where it begins
 
@@ -121,6 +182,8 @@ class Sums:
             self.number,
             highest,
         )
+        self.said = texts_in(scalars)
+        self.partition = _governed(self.number, self.said, self.versions)
         self.partition.start_after(position, highest)
 
     def resume(self, scalars: Scalars) -> None:
@@ -129,19 +192,21 @@ class Sums:
         }
 
     def snapshot(self) -> tuple[Arrays, dict[str, Any]]:
-        return self.partition.snapshot()
+        arrays, header = self.partition.snapshot()
+        return arrays, {**header, "in_force": self.said}
 
     def unsaved_rows(self) -> set[str]:
         return self.partition.unsaved_rows()
 
     def restore(self, arrays: Arrays, header: dict[str, Any]) -> None:
-        new = self.partition
+        self.said = dict(header.get("in_force", self.said))
+        new = _governed(self.number, self.said, self.versions)
         self.partition = Partition.restore(new.number, new.register, new.rules, arrays, header)
 
 
-def sums_of(number: int, register: Register, rules: Rules, expire_days: int) -> Sums:
-    """A new state of partition `number`."""
-    return Sums(Partition(number, register, rules), expire_days)
+def _governed(number: int, said: Mapping[str, str], versions: Versions) -> Partition:
+    register = versions.open(Version.parse(said[REGISTER]))
+    return Partition(number, register, NumberedRules.parse(said[RULES]).rules)
 
 
 @dataclass

@@ -16,6 +16,7 @@ What cannot be restored or replayed does not lock the partition for ever:
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,7 @@ class Taking:
     hold: int
     partitions: int
     make_state: MakeState
+    first: Callable[[], Mapping[str, str]]
     logger: Logger
     settings: Settings
     connection: Connection
@@ -57,7 +59,7 @@ class Taking:
         if self.birth_us is None:
             self.birth_us = give_birth(self.connection, self.settings.store.prefix)
         store = self.store_of(partition)
-        fence = store.acquire(self.birth_us)
+        fence = store.acquire(self.birth_us, self.first())
         snapshots = self.snapshots_of(partition, fence.lineage)
         snapshots.sweep(fence.snapshots)
         restored, usable = self.restored(partition, snapshots, fence)
