@@ -14,7 +14,10 @@ def main() -> None:
     options: dict[str, object] = {"data.directory": Path(directory), "store.url": url}
     for pair in pairs:
         name, _, value = pair.partition("=")
-        options[name] = float(value) if "." in value else int(value)
+        if value[0].isalpha():
+            options[name] = value.split(",")
+        else:
+            options[name] = float(value) if "." in value else int(value)
     settings = Settings.load(environ={}, options=options)
     topology = module or settings.engine.topology
     Engine(settings, url, topology=topology, workers=int(workers)).run(drain=drain == "1")
