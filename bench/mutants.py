@@ -71,7 +71,7 @@ TESTS = {
         "store/test_backlog",
     ],
     "wattstorm/store/sums": ["store/test_commit", "stream/test_closing"],
-    "wattstorm/store/s": ["store/test_snapshots", "stream/test_power_cut"],
+    "wattstorm/store/s": ["store/test_snapshots", "store/test_segments", "stream/test_power_cut"],
     "wattstorm/store/": [
         "store/test_commit",
         "store/test_fence",

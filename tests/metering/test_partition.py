@@ -222,6 +222,10 @@ def test_lost_state_closes_what_might_be_counted_twice(register: Register) -> No
     state.start_after(position=70, highest=DAY0 + 10)
     assert one(state, DAY0 + 10, 5) is Outcome.STATE_LOST
     assert one(state, DAY0 + 11, 5) is Outcome.NEW
+    assert one(state, DAY0 + 10, 5, meter=2) is Outcome.STATE_LOST
+    state.closed = {0: DAY0 + 14}
+    assert one(state, DAY0 + 13, 5) is Outcome.STATE_LOST
+    assert one(state, DAY0 + 14, 5) is Outcome.NEW
 
 
 def test_a_reading_is_joined_with_the_tariff_valid_on_its_local_date(

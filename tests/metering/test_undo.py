@@ -121,3 +121,18 @@ def test_an_undo_of_the_first_window_of_a_kept_channel_leaves_none(changing: Reg
     state.keep()
     state.apply(reading(0, DAY0 + 5, 7), 3, NOW_MS)
     assert by_tariff(state, DAY0 + 5)["nation"] == 7
+
+
+def test_an_undo_takes_back_every_channel(changing: Register) -> None:
+    """A batch of import and export: sent again, both are new again."""
+    state = Partition(0, changing, RULES)
+    for channel in (0, 1):
+        state.apply(blocks.readings(0, [1], DAY0 + 5, [7], channel=channel), 1, NOW_MS)
+    state.keep()
+    for _ in range(2):
+        for channel in (0, 1):
+            made = blocks.readings(0, [0], DAY0 + 5, [7], channel=channel)
+            state.apply(made, 2, NOW_MS)
+            assert state.changes()[channel, DAY0 + 5].readings.sum() == 2
+        state.undo()
+        assert state.changes() == {}
