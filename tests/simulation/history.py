@@ -9,8 +9,8 @@ from tests.simulation.values import Stream
 
 
 class History:
-    """Of each partition: position → (bytes, arrival in ms), and position → floor of the states
-    that began after it without memory.
+    """Of each partition: position → (bytes, arrival in ms); position → (producer's key, its
+    number); and position → floor of the states that began after it without memory.
 
     It follows the store: what the store loses is forgotten.
     """
@@ -21,6 +21,7 @@ class History:
         self._fences = [k.fence.encode() for k in keys]
         self._logs = {k.log.encode(): p for p, k in enumerate(keys)}
         self.entries: list[dict[int, tuple[bytes, int]]] = [{} for _ in keys]
+        self.numbers: list[dict[int, tuple[bytes, int]]] = [{} for _ in keys]
         self.floors: list[dict[int, int]] = [{} for _ in keys]
         self.poisoned: list[set[int]] = [set() for _ in keys]
         self._states: dict[bytes, tuple[int, int, int]] = {}
@@ -39,6 +40,8 @@ class History:
         (position, _), fields = stream.entries[-1]
         row = dict(zip(fields[::2], fields[1::2], strict=True))
         self.entries[partition][position] = row[b"b"], int(row[b"t"])
+        arguments = command[3 + int(command[2]) :]
+        self.numbers[partition][position] = command[5], int(arguments[0])
 
     def applies(self, own: Any) -> None:
         """A task is about to apply the entries after its state's position."""
@@ -58,16 +61,18 @@ class History:
         for p, entries in enumerate(self.entries):
             tail, fence = self.tail(p), self.fence(p)
             for position in [x for x in entries if x > tail]:
-                del entries[position]
+                del entries[position], self.numbers[p][position]
             for position in [x for x in self.floors[p] if x >= fence]:
                 del self.floors[p][position]
             self.poisoned[p] = {x for x in self.poisoned[p] if x <= fence}
 
     def copy(self) -> Any:
-        return [[type(x)(x) for x in xs] for xs in (self.entries, self.floors, self.poisoned)]
+        held = self.entries, self.numbers, self.floors, self.poisoned
+        return [[type(x)(x) for x in xs] for xs in held]
 
     def restore(self, copy: Any) -> None:
-        self.entries, self.floors, self.poisoned = ([type(x)(x) for x in xs] for xs in copy)
+        held = ([type(x)(x) for x in xs] for xs in copy)
+        self.entries, self.numbers, self.floors, self.poisoned = held
 
     def where(self) -> str:
         """Fences and tails, for the trace."""

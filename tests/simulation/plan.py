@@ -100,6 +100,7 @@ def plan(seed: int) -> Plan:
         "dead_letters.keep": rng.choice((0, 3, 10_000)),
         "results.expire_days": rng.choice((0, 400)),
         "results.publish_ms": rng.choice((1, 100)),
+        "log.when_full": rng.choice(("block", "block", "shed")),
         "stream.deadline_hours": rng.choice((6.0, 24.0)),
     }
     rules = Rules(
@@ -142,7 +143,7 @@ KINDS: tuple[tuple[str, int, Weighted, Weighted], ...] = (
     ("restore", 1, {}, {}),
     ("disk", 2, {}, {}),
     ("store clock", 1, {}, {}),
-    ("elsewhere", 1, {}, {}),
+    ("elsewhere", 3, {}, {}),
 )
 _NAMES = [name for name, *_ in KINDS]
 _OFTEN = [often for _, often, *_ in KINDS]

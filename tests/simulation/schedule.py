@@ -51,7 +51,8 @@ def _whole(world: World, plan: Plan) -> list[str]:
 
 def end(world: World, plan: Plan) -> list[str]:
     """All that befell is over; who sleeps wakes up or is dead; then everything must flow off."""
-    world.say("the end: everything is up again")
+    world.say("the end: everything is up again, and at home")
+    world.come_home()
     world.store.up, world.store.refuses, world.disk.full = True, "", False
     choice = plan.rules.town
     for actor in world.sleepers():

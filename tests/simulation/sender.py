@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 class Sender:
     """`name`: the producer's; one that comes after another resends its last blocks.
 
-    `at`: the next letter. `gave_up`: blocks may be missing in the log, or stand in it
-    under other numbers, and it said so or died.
+    `at`: the next letter. `sent`: (partition, bytes) of all blocks that it was to send. `lost`,
+    `taken`: it said that blocks are missing in the log, or that another process has its name.
+    `strayed`: it began while the address led elsewhere, and what it numbered there is not known
+    at home.
     """
 
     def __init__(self, world: World, name: str, at: int = 0) -> None:
@@ -27,8 +29,8 @@ class Sender:
         self.letters = [letter for letter in world.town.letters if letter.producer == name]
         self.actor = world.actor(f"producer {name}")
         self.producer: Producer | None = None
-        self.lost = self.taken = False
-        self.queued: list[tuple[int, bytes]] = []
+        self.lost = self.taken = self.strayed = False
+        self.sent: list[tuple[int, bytes]] = []
 
     def successor(self, world: World, back: int) -> Sender:
         return Sender(world, self.name, max(0, self.at - back % 3))
@@ -84,5 +86,17 @@ class Sender:
                 backlog_bytes=world.rules.backlog * 3,
                 depth=1 + self.at % 4,
                 hold_s=3.0,
+                when_full=world.settings.log.when_full,
             )
+            self.strayed = world.away is not None
+            self._note(self.producer)
         return self.producer
+
+    def _note(self, producer: Producer) -> None:
+        queue = producer.lanes.queue
+
+        def noted(lane: Any, data: bytes, readings: int) -> None:
+            self.sent.append((lane.partition, data))
+            queue(lane, data, readings)
+
+        producer.lanes.queue = noted  # type: ignore[method-assign]

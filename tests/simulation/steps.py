@@ -132,11 +132,12 @@ def sync(world: World, step: Step) -> None:
 
 
 def backup(world: World, step: Step) -> None:
-    world.backups.append((world.store.backup(), world.history.copy()))
+    if world.away is None:
+        world.backups.append((world.store.backup(), world.history.copy()))
 
 
 def restore(world: World, step: Step) -> None:
-    if world.backups:
+    if world.backups and world.away is None:
         data, history = world.backups[step.which % len(world.backups)]
         world.store.restore(data)
         world.history.restore(history)
@@ -156,7 +157,14 @@ def store_clock(world: World, step: Step) -> None:
 
 
 def elsewhere(world: World, step: Step) -> None:
-    """For a while the address leads to another, empty store."""
+    """For a while the address leads to another, empty store, and everything goes on there; then
+    it leads home again, or to a backup that was put in its place."""
+    if world.away is None:
+        world.go_elsewhere()
+    else:
+        world.come_home()
+        if step.size < 0.3:
+            restore(world, step)
 
 
 DO: dict[str, Callable[[World, Step], None]] = {

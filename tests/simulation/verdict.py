@@ -20,6 +20,7 @@ from tests.simulation.oracle import (
 from tests.simulation.town import PARTITIONS, contracts
 from tests.simulation.world import PREFIX, World
 from wattstorm.store.keys import SLOTS, day_keys, log_keys, partition_keys
+from wattstorm.store.log import PRODUCER_LIFETIME_S
 
 UNCOUNTED = ("batches", "dead", "dead_dropped")
 """Counters that say how the work was cut, not what became of readings."""
@@ -32,7 +33,36 @@ def wrong(world: World) -> list[str]:
     for p, want in enumerate(wanted):
         found += _partition(world, p, want)
     found += _published(world, wanted)
-    return found
+    return found + _sent(world)
+
+
+def _sent(world: World) -> list[str]:
+    """Blocks stand in the log as their producers sent them: each once, in order; those of a
+    process that lives and said nothing of a loss are all there, but for what was shed."""
+    found: list[str] = []
+    for p, numbers in enumerate(world.history.numbers):
+        last: dict[bytes, tuple[int, int]] = {}
+        for position, (producer, number) in sorted(numbers.items()):
+            before, then_ms = last.get(producer, (0, 0))
+            now_ms = world.history.entries[p][position][1]
+            # After seven days of silence a producer's number is forgotten, and it begins anew.
+            if number <= before and now_ms - then_ms < PRODUCER_LIFETIME_S * 1000:
+                found.append(f"p{p}: block {position} is {producer!r}'s {number}, out of order")
+            last[producer] = number, now_ms
+    senders = [s for of in world.senders.values() if (s := of[-1]).producer is not None]
+    shed = sum(s.producer.counts.shed_blocks for s in senders if s.producer)
+    for p in range(PARTITIONS):
+        head = world.store.data.keys.get(partition_keys(PREFIX, p).head.encode(), {})
+        shed += int(head.get(b"shed_blocks", 0))
+    logged = [{data for data, _ in entries.values()} for entries in world.history.entries]
+    missing = [
+        f"p{p}: a block that producer {s.name} sent is not in the log"
+        for s in senders
+        if not (s.actor.dead or s.lost or s.taken or s.strayed)
+        for p, data in s.sent
+        if data not in logged[p]
+    ]
+    return found + (missing if len(missing) > shed else [])
 
 
 def recomputed(world: World, partition: int, found: list[str]) -> Wanted:

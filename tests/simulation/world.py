@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import random
-import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable
@@ -13,34 +12,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
-
 from tests.simulation import cast, steps
 from tests.simulation.actors import Actor, Hub, Incident
 from tests.simulation.disk import Disk
 from tests.simulation.history import History
-from tests.simulation.link import Line, Link
+from tests.simulation.link import Link
+from tests.simulation.misfortune import Misfortune
 from tests.simulation.plan import Rules, Step
 from tests.simulation.sender import Sender
 from tests.simulation.stage import Stage
-from tests.simulation.store import REFUSALS, Store
+from tests.simulation.store import Store
 from tests.simulation.town import PARTITIONS, Town
 from wattstorm.settings import Settings
 from wattstorm.store.connection import Connection
 from wattstorm.store.keys import partition_keys
-from wattstorm.store.scripts import Script
 
 PREFIX = "sim"
 SOCKET = "/simulated/store"
-_OTHERS = {
-    "XRANGE": "fetch",
-    "HMGET": "ask",
-    "ZRANGE": "dirty",
-    "TIME": "time",
-    "ZRANGEBYSCORE": "provisional",
-    "GET": "last_numbers",
-}
 
 
 def shm() -> str | None:
@@ -59,8 +47,8 @@ def settings_of(options: tuple[tuple[str, Any], ...], minutes: int, zone: str) -
     return Settings.load(environ={}, options=given | dict(options))
 
 
-class World(Line):
-    """`trace`: what happened, a line a step. `history`: what the log took."""
+class World(Misfortune):
+    """`trace`: what happened, a line a step."""
 
     def __init__(self, rules: Rules, directory: Path, *, tracing: bool = False) -> None:
         self.rules, self.tracing, self.trace = rules, tracing, []
@@ -80,7 +68,7 @@ class World(Line):
         self.town = Town(rules.town, rules.minutes, rules.zone, rules.blocks)
         self._last = self.town.last_words()
         self._dirty = [partition_keys(PREFIX, p).dirty.encode() for p in range(PARTITIONS)]
-        self.history = History(self.store, [partition_keys(PREFIX, p) for p in range(PARTITIONS)])
+        self.history = self.history_of(self.store)
         self.backups: list[Any] = []
         self.lost_state = False
         """Whether all snapshots were lost, or made useless by a backup older than them."""
@@ -99,6 +87,9 @@ class World(Line):
         self.new_publisher()
 
     # --- who acts
+
+    def history_of(self, store: Store) -> History:
+        return History(store, [partition_keys(PREFIX, p) for p in range(PARTITIONS)])
 
     def actor(self, name: str) -> Actor:
         self.processes += 1
@@ -130,7 +121,8 @@ class World(Line):
                 answers.append(message["command"])
 
         task = actor_started(actor, cast.Task, self.settings, say)
-        task.consumer.applies, task.answers = self.history.applies, answers
+        task.consumer.applies = lambda own: self.history.applies(own)  # of the store of that time
+        task.answers = answers
         self.tasks.append((actor, task))
 
     def new_publisher(self) -> None:
@@ -149,74 +141,6 @@ class World(Line):
         if not idle:
             return None
         return idle[-1] if step.size < 0.8 else idle[step.which % len(idle)]
-
-    # --- commands on their way
-
-    def send(self, link: Link, command: tuple[bytes, ...]) -> Any:
-        name = step_name(command)
-        fate = self.hub.point(f"before {name}")
-        if fate:
-            return self._befall(fate, command)
-        if not link._alive():
-            raise RedisConnectionError("Connection closed by server.")
-        answer = self.carry_out(command)
-        self.hub.point(f"after {name}")
-        return answer
-
-    def carry_out(self, command: tuple[bytes, ...]) -> Any:
-        answer = self.store.execute(command)
-        if isinstance(answer, list) and answer and answer[0] == b"new":
-            self.history.appended(command)
-        elif answer == [b"ok"] and script_names().get(command[1]) == "commit":
-            self.history.committed(command)
-        return answer
-
-    def _befall(self, fate: str, command: tuple[bytes, ...]) -> Any:
-        if fate in REFUSALS:
-            before, self.store.refuses = self.store.refuses, fate
-            try:
-                return self.carry_out(command)
-            finally:
-                self.store.refuses = before
-        if fate == "reset":
-            raise RedisConnectionError("Error while reading: Connection reset by peer")
-        if fate == "done":
-            self.carry_out(command)
-        elif fate == "late":
-            self.store.late.append(lambda: self.carry_out(command))
-        Stage.now += 0.2
-        raise RedisTimeoutError("Timeout reading from socket")
-
-    def strike(self, actor: Actor, incident: Incident) -> None:
-        """An incident that is more than a command's."""
-        self.say(f"    {actor.name}: {incident}")
-        self.upsets += 1
-        if incident.what == "crash":
-            self.crash(incident.size)
-        elif incident.what == "blackout":
-            self.blackout(incident.size)
-            actor.stop_here("dead")
-        elif incident.what == "die":
-            actor.die()
-            actor.stop_here("dead")
-        else:
-            actor.stop_here(incident.at)
-
-    def crash(self, share: float) -> None:
-        lost = self.store.crash(share)
-        self.history.went_back()
-        self.say(f"    the store lost {lost} writes; {self.history.where()}")
-
-    def blackout(self, share: float) -> None:
-        """The power of all is cut: the store's, and the tasks' with their disk."""
-        self.upsets += 1
-        self.disk.cut(names_too=share < 0.5)
-        for actor in self.everyone():
-            if not actor.dead:
-                actor.die()
-        self.crash(share)
-        self.queue.clear()
-        self.told.clear()
 
     # --- steps
 
@@ -339,22 +263,6 @@ def actor_started(actor: Actor, cls: type[Any], settings: Settings, say: Any) ->
     made: list[Any] = []
     actor.run(lambda: made.append(cast.started(cls, settings, f"unix://{SOCKET}", say)))
     return made[0]
-
-
-@functools.cache
-def script_names() -> dict[bytes, str]:
-    """SHA-1 → name, of every script that wattstorm has."""
-    modules = [m for name, m in list(sys.modules.items()) if name.startswith("wattstorm.")]
-    found = [x for m in modules for x in vars(m).values() if isinstance(x, Script)]
-    return {script.sha.encode(): script.name for script in found}
-
-
-def step_name(command: tuple[bytes, ...]) -> str:
-    """What a command is for: a script's name, or a step of the contract."""
-    if command[0] == b"EVALSHA":
-        return script_names()[command[1]]
-    name = command[0].upper().decode().split()[0]
-    return _OTHERS.get(name, name.lower())
 
 
 @contextlib.contextmanager
