@@ -85,6 +85,7 @@ TESTS = {
     "wattstorm/metering/balance": ["readers/test_balances"],
     "wattstorm/metering/": [
         "metering/test_partition",
+        "metering/test_watermark",
         "metering/test_undo",
         "metering/test_kernels",
     ],

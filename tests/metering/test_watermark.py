@@ -53,6 +53,15 @@ def test_a_row_with_a_wrong_year_closes_nothing(new: New) -> None:
         assert sent(state, DAY0 + 48 * day, range(4)) == {"NEW"}
 
 
+def test_with_the_first_slot_of_a_local_day_the_oldest_one_is_closed(new: New) -> None:
+    """Neither a slot before it nor a slot after it."""
+    state, days = new(4), RULES.open_around(DAY0)
+    assert sent(state, days.tomorrow - 1, range(4)) == {"NEW"}
+    assert sent(state, days.low, range(4)) == {"NEW"}
+    assert sent(state, days.tomorrow, range(4)) == {"NEW"}
+    assert sent(state, days.low + 1, range(4)) == {"TOO_OLD"}
+
+
 @pytest.mark.parametrize(
     ("slot", "wh", "meters", "reason"),
     [
