@@ -136,3 +136,25 @@ def test_an_undo_takes_back_every_channel(changing: Register) -> None:
             assert state.changes()[channel, DAY0 + 5].readings.sum() == 2
         state.undo()
         assert state.changes() == {}
+
+
+def test_an_undone_correction_leaves_value_and_revision_as_they_were(changing: Register) -> None:
+    """Of a value that was corrected before, beside a late reading: what is sent again does the
+    same again."""
+    slot, state = DAY0 + 5, Partition(0, changing, RULES)
+
+    def correct(wh: int, version: int) -> tuple[int, int, int]:
+        made = blocks.readings(0, [0], slot, [wh], version=version)
+        state.apply(made, state.position + 1, NOW_MS)
+        state.apply(reading(1, slot, 5), state.position + 1, NOW_MS)
+        sums = state.changes()[0, slot]
+        return int(sums.wh.sum()), int(sums.readings.sum()), sums.revision
+
+    state.apply(blocks.readings(0, [0], slot, [100], version=1), 1, NOW_MS)
+    state.apply(reading(0, slot + 2 * 48, 7), 2, NOW_MS)
+    state.keep()
+    before = state.held(0, slot, 0)
+    for wh in (700, 800):
+        assert correct(wh, 2) == (wh + 5, 2, 2)
+        state.undo()
+        assert state.held(0, slot, 0) == before
