@@ -151,7 +151,8 @@ def test_an_undone_correction_leaves_value_and_revision_as_they_were(changing: R
         return int(sums.wh.sum()), int(sums.readings.sum()), sums.revision
 
     state.apply(blocks.readings(0, [0], slot, [100], version=1), 1, NOW_MS)
-    state.apply(reading(0, slot + 2 * 48, 7), 2, NOW_MS)
+    for position, later in enumerate((30, 60, 90), 2):
+        state.apply(reading(0, slot + later, 7), position, NOW_MS)
     state.keep()
     before = state.held(0, slot, 0)
     for wh in (700, 800):
