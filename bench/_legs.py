@@ -87,15 +87,15 @@ class TracedConsumer(Consumer):
         return super().apply(own, entries)
 
     def commit(
-        self, own: Owned, fence: int, entries: list[Entry], writes: Writes, poisoned: int
+        self, own: Owned, last: int, entries: list[Entry], writes: Writes, poisoned: int
     ) -> None:
         applied = time.perf_counter()
-        super().commit(own, fence, entries, writes, poisoned)
+        super().commit(own, last, entries, writes, poisoned)
         self.stamps.write(
             "commit",
             own.number,
-            fence + 1,
-            entries[-1].position,
+            own.position + 1,
+            last,
             self.free,
             self.received,
             self.fetched,

@@ -17,6 +17,7 @@ from streamparse import Bolt
 from wattstorm.errors import StoreError
 from wattstorm.metering.warm import warm_up
 from wattstorm.store.keys import READINGS
+from wattstorm.store.log import Log
 from wattstorm.stream.consumer import Consumer
 from wattstorm.stream.outfit import Outfit
 from wattstorm.stream.state import Scalars, State
@@ -43,7 +44,7 @@ class MinibatchBolt(CheckedEmits, Bolt):
         self.outfit = Outfit.of(conf, context, self.component_name)
         self.settings, self.versions = self.outfit.settings, self.outfit.versions
         self.consumer = self.consumer_class(
-            self.log_name,
+            Log(self.outfit.connection, self.settings.store.prefix, name=self.log_name),
             self.consumer_name,
             self.make_state,
             settings=self.settings,

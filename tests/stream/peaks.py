@@ -12,8 +12,7 @@ from wattstorm.metering import block as blocks
 from wattstorm.store.commit import PartitionStore
 from wattstorm.store.connection import Connection
 from wattstorm.store.deadletters import DeadLetter
-from wattstorm.store.keys import READINGS
-from wattstorm.store.log import Entry
+from wattstorm.store.log import Entry, Log
 from wattstorm.store.writes import Counters, Writes
 from wattstorm.stream.consumer import Consumer
 from wattstorm.stream.state import Scalars
@@ -32,6 +31,9 @@ class Peaks:
         self._entries, self._dead = 0, list[DeadLetter]()
 
     def apply(self, entry: Entry) -> None:
+        if entry.kind:
+            self.refuse(entry, "kind", f"an entry of kind {entry.kind!r} is not known")
+            return
         try:
             columns = blocks.decode(entry.data).columns
         except BlockError as error:
@@ -94,7 +96,7 @@ class Peaks:
 def consumer(town: Town, connection: Connection, **how: Any) -> Consumer:
     """In this process, without Storm."""
     return Consumer(
-        READINGS,
+        Log(connection, town.settings.store.prefix),
         PEAKS,
         lambda partition, scalars: Peaks(partition),
         settings=town.settings,

@@ -20,6 +20,7 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from wattstorm.errors import FencedOff, FenceMoved, LogGap
 from wattstorm.store.backlog import Bound
+from wattstorm.store.backlog import read as read_backlog
 from wattstorm.store.connection import Connection
 from wattstorm.store.keys import READINGS, SUMS, LogKeys, backlog_key, log_keys, partition_keys
 from wattstorm.store.scripts import Argument, Script
@@ -301,6 +302,26 @@ class Log:
         if status == b"moved":
             raise FenceMoved(partition, position, int(value))
         return int(value)
+
+    def first(self, partition: int) -> int:
+        """The first position that is not trimmed."""
+        return self.status(partition).first
+
+    def kept(self) -> int:
+        """Bytes that are not trimmed, in all partitions."""
+        return read_backlog(self.connection, self.prefix, self.name).kept
+
+    def held(self, partitions: Sequence[int], consumer: str) -> tuple[int, int]:
+        """Bytes in these partitions: not trimmed, and not saved yet by a consumer."""
+        pipeline = self.connection.redis.pipeline(transaction=False)
+        for p in partitions:
+            pipeline.hmget(self._keys(p).head, "appended", "trimmed", f"from:{consumer}")
+        found = self.connection.run("read the log's head", pipeline.execute) if partitions else []
+        rows = [[int(value or 0) for value in row] for row in found]
+        return (
+            sum(appended - trimmed for appended, trimmed, _ in rows),
+            sum(appended - saved for appended, _, saved in rows),
+        )
 
     def status(self, partition: int) -> Head:
         return self.statuses([partition])[0]

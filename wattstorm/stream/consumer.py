@@ -44,6 +44,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from wattstorm.clock import Clock, monotonic
 from wattstorm.errors import (
     FencedOff,
     FenceMoved,
@@ -58,9 +59,11 @@ from wattstorm.instruments import Instruments
 from wattstorm.settings import Settings
 from wattstorm.store.commit import AS_LONG_AS_NEEDED
 from wattstorm.store.connection import Connection
-from wattstorm.store.log import Entry, Log
+from wattstorm.store.disk import Disk as StoreDisk
+from wattstorm.store.log import Entry
 from wattstorm.store.writes import Writes
-from wattstorm.stream.saving import Owned, Saver
+from wattstorm.stream.log import Log
+from wattstorm.stream.saving import Disk, Owned, Saver
 from wattstorm.stream.state import MakeState
 from wattstorm.stream.taking import Taking
 
@@ -72,14 +75,15 @@ class Consumer(Taking):
     which share bounds; tasks: how many hold them together; hold: how long the log is kept for it
     (`AS_LONG_AS_NEEDED`, or bytes); first: what the fence of a partition gets that nobody had
     before; announce: called with (partition, position) after each commit; failed: with what a
-    batch raised that is no matter of the store; let_through: what is not the consumer's to catch.
+    batch raised that is no matter of the store; let_through: what is not the consumer's to catch;
+    now, disk: so that a test can turn the clock, and say what the store's disk holds.
     """
 
     let_through: tuple[type[BaseException], ...] = ()
 
     def __init__(
         self,
-        log: str,
+        log: Log,
         name: str,
         make_state: MakeState,
         *,
@@ -93,6 +97,8 @@ class Consumer(Taking):
         failed: Callable[[Exception], None] = lambda error: None,
         logger: logging.Logger | None = None,
         instruments: Instruments | None = None,
+        now: Clock = monotonic,
+        disk: Disk | None = None,
     ) -> None:
         self.name, self.make_state, self.partitions = name, make_state, partitions
         self.hold = hold
@@ -101,7 +107,7 @@ class Consumer(Taking):
         self.instruments = instruments or Instruments()
         self.batch = ""
         self.first, self.tell, self.failed = first, announce, failed
-        self.log_store = Log(connection, settings.store.prefix, name=log)
+        self.log_store, self.now = log, now
         self.state_directory = Path(settings.data.directory) / "state"
         self.saver = Saver(
             settings.snapshot,
@@ -109,6 +115,8 @@ class Consumer(Taking):
             self.log_store,
             settings.log.backlog_mb,
             name,
+            disk or StoreDisk(connection),
+            now,
         )
         self.owned: dict[int, Owned] = {}
         self.birth_us: int | None = None
@@ -130,12 +138,11 @@ class Consumer(Taking):
 
         def work() -> bool:
             tail, own = self.log_store.tails([partition])[0], self.own(partition)
-            if own.state.position >= tail:
+            if own.position >= tail:
                 self.still_there(own)
-            while own.state.position < tail:
-                position = own.state.position
-                last = min(tail, position + self.settings.batch.max_blocks)
-                self.run_batch(partition, position + 1, last)
+            while own.position < tail:
+                last = min(tail, own.position + self.settings.batch.max_blocks)
+                self.run_batch(partition, own.position + 1, last)
             return True
 
         return self.guarded(partition, work)
@@ -186,28 +193,28 @@ class Consumer(Taking):
     def run_batch(self, partition: int, first: int, last: int) -> bool:
         """True if all of the batch is passed now."""
         own = self.own(partition)
-        if last <= own.state.position:
+        if last <= own.position:
             self.still_there(own)
             return True
-        if first > own.state.position + 1:
+        if first > own.position + 1:
             return False
-        while own.state.position < last:
-            self.run_range(own, own.state.position + 1 if own.cautious else last)
+        while own.position < last:
+            self.run_range(own, own.position + 1 if own.cautious else last)
         own.cautious = False
         return True
 
     def run_range(self, own: Owned, last: int) -> None:
         """The entries after the fence, up to `last`, in one commit."""
-        fence, measure = own.state.position, self.instruments
+        measure = self.instruments
         try:
             with measure.timed("fetch"):
-                entries = self.fetch(own.number, fence + 1, last)
+                entries = self.fetch(own.number, own.position + 1, last)
         except LogGap:
             held = self.hold == AS_LONG_AS_NEEDED
-            if held or not self.pass_what_is_gone(own.store, own.token, own.state, {}):
+            if held or not self.pass_what_is_gone(own, {}):
                 raise
             return
-        poison = self.begin_try(own, last) if own.cautious else ""
+        poison = self.begin_try(own, last) if own.cautious and entries else ""
         try:
             with measure.timed("apply"):
                 writes = (
@@ -215,7 +222,7 @@ class Consumer(Taking):
                 )
             own.doubt = last
             with measure.timed("commit"):
-                self.commit(own, fence, entries, writes, last if poison else 0)
+                self.commit(own, last, entries, writes, last if poison else 0)
         except StoreUnreachable:
             raise  # in doubt: the fence is asked before anything else
         except BaseException:
@@ -229,7 +236,8 @@ class Consumer(Taking):
         measure.count("blocks", len(entries))
         measure.count("bytes", taken)
         # By this machine's clock and the store's: as good as they agree.
-        measure.took("delay", max(0.0, time.time() - entries[0].arrived_ms / 1e3))
+        for entry in entries[:1]:
+            measure.took("delay", max(0.0, time.time() - entry.arrived_ms / 1e3))
         self.announce(own)
 
     def begin_try(self, own: Owned, position: int) -> str:
@@ -257,27 +265,29 @@ class Consumer(Taking):
         return own.state.writes()
 
     def commit(
-        self, own: Owned, fence: int, entries: list[Entry], writes: Writes, poisoned: int
+        self, own: Owned, last: int, entries: list[Entry], writes: Writes, poisoned: int
     ) -> None:
-        """Move the fence and write what changed, atomically."""
+        """Move the fence to `last` and write what changed, atomically. entries: those read; none
+        need stand at `last`, and where none does nothing can prove that they stand there still."""
         own.store.commit(
             own.token,
-            fence,
-            entries[-1].position,
+            own.position,
+            last,
             writes,
             committed_bytes=sum(len(entry.data) for entry in entries),
             poisoned=poisoned,
-            chain=entries[-1].chain,
+            chain=entries[-1].chain if entries and entries[-1].position == last else None,
         )
 
     def keep(self, own: Owned) -> None:
         """The commit is known: what was tentative stands."""
-        own.doubt = None
+        if own.doubt is not None:
+            own.position, own.doubt = own.doubt, None
         own.state.keep()
 
     def announce(self, own: Owned) -> None:
         """Say that the partition's fence moved."""
-        self.tell(own.number, own.state.position)
+        self.tell(own.number, own.position)
 
     # --- taking a partition -------------------------------------------------------
 
@@ -302,16 +312,16 @@ class Consumer(Taking):
             self.announce(own)
         else:
             own.state.undo()
-            if found.position != own.state.position:
-                raise FenceMoved(own.number, own.state.position, found.position)
+            if found.position != own.position:
+                raise FenceMoved(own.number, own.position, found.position)
             own.token = own.store.renew(own.token)
         own.doubt = None
 
     def still_there(self, own: Owned) -> None:
         """FenceMoved if the store went back meanwhile: the sums have not what memory has."""
         found = own.store.fence().position
-        if found < own.state.position:
-            raise FenceMoved(own.number, own.state.position, found)
+        if found < own.position:
+            raise FenceMoved(own.number, own.position, found)
 
     # --- snapshots --------------------------------------------------------------------
 
@@ -322,14 +332,14 @@ class Consumer(Taking):
     def tick(self) -> None:
         """Now and then, with batches or without: save what is due, trim what is saved."""
         with suppress(StoreError):  # the partitions say so
-            self.saver.look()
+            self.saver.look(self.owned)
         self.measure_state()
         for own in list(self.owned.values()):
             self.guarded(own.number, lambda own=own: self.look_after(own))  # type: ignore[misc]
 
     def measure_state(self) -> None:
         """How much would have to be read again, and how old what is saved of it."""
-        now, own = time.monotonic(), self.owned.values()
+        now, own = self.now(), self.owned.values()
         waits = [o.tried_at for o in own if o.unsaved_bytes]
         self.instruments.level("partitions", len(own))
         self.instruments.level("unsaved_mb", round(sum(o.unsaved_bytes for o in own) / 1e6, 3))

@@ -14,21 +14,21 @@ from __future__ import annotations
 
 import logging
 import secrets
-import time
 from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
+from wattstorm.clock import Clock
 from wattstorm.errors import FenceMoved, SnapshotError, StoreError
 from wattstorm.setting_sections import Snapshot
 from wattstorm.store import backlog
 from wattstorm.store.commit import PartitionStore
-from wattstorm.store.disk import Disk
-from wattstorm.store.log import Log
 from wattstorm.store.snapshots import Mark, SnapshotDir
+from wattstorm.stream.log import Log
 from wattstorm.stream.state import State
 
 REST = 9.0
@@ -46,13 +46,15 @@ class Owned:
     snapshots: SnapshotDir
     saved: list[Mark]
     """The usable snapshots, oldest first."""
-    trimmed: int = 0
-    """The position up to which the log is trimmed."""
-    trimmed_at: float = field(default_factory=time.monotonic)
+    position: int
+    """The fence: what the state reflects, and holes in the log behind it."""
+    trimmed_at: float
     """When it was trimmed last, or the partition taken."""
-    unsaved_bytes: int = 0
-    tried_at: float = field(default_factory=time.monotonic)
+    tried_at: float
     """When a snapshot was last begun, or the partition taken."""
+    trimmed: int = 0
+    """The position up to which this consumer needs nothing of the log."""
+    unsaved_bytes: int = 0
     doubt: int | None = None
     """Last position of a batch whose commit was not answered."""
     forgotten: bool = False
@@ -77,8 +79,16 @@ class _Running:
     future: Future[Path | None]
 
 
+class Disk(Protocol):
+    """The store's, as `store.disk.Disk` knows it."""
+
+    def holds(self, when: float) -> bool:
+        """Whether what the store had written at `when` is on it for sure."""
+
+
 class Saver:
-    """Saves the states of one task's partitions; `rules`: when; `consumer`: whose.
+    """Saves the states of one task's partitions; `rules`: when; `consumer`: whose; `now`: the
+    clock by which.
 
     backlog_mb: producers wait when four times this is not trimmed yet, over all partitions.
     A log is trimmed behind the last but one of its snapshots, so three times what is read
@@ -92,23 +102,32 @@ class Saver:
     """
 
     def __init__(
-        self, rules: Snapshot, tasks: int, log: Log, backlog_mb: int, consumer: str
+        self,
+        rules: Snapshot,
+        tasks: int,
+        log: Log,
+        backlog_mb: int,
+        consumer: str,
+        disk: Disk,
+        now: Clock,
     ) -> None:
-        self.rules, self.log, self.consumer = rules, log, consumer
+        self.rules, self.log, self.consumer, self.disk, self.now = rules, log, consumer, disk, now
         self.share = min(rules.every_mb, backlog_mb / 2) * 1_000_000 / tasks
         self.full = backlog.UNTRIMMED * backlog_mb * 1_000_000
-        self.disk = Disk(log.connection)
         self.pressed = False
-        """Whether half of what may lie in the log untrimmed does."""
+        """Whether half of what may lie in the log untrimmed does, and this consumer's snapshots
+        would help: where another one holds it, they would not."""
         self._pool = ThreadPoolExecutor(1, "snapshot")
         self._running: _Running | None = None
-        self._begun_at = time.monotonic()
+        self._begun_at = self.now()
         self._rest_until = 0.0
 
-    def look(self) -> None:
-        """Ask how full the log is."""
-        kept = backlog.read(self.log.connection, self.log.prefix, self.log.name).kept
-        self.pressed = kept >= self.full / 2
+    def look(self, partitions: Collection[int]) -> None:
+        """Ask how full the log is. partitions: those that the task holds."""
+        self.pressed = self.log.kept() >= self.full / 2
+        if self.pressed:
+            kept, mine = self.log.held(list(partitions), self.consumer)
+            self.pressed = 2 * mine >= kept
 
     def save_if_due(self, owned: Collection[Owned]) -> bool:
         """Begin a snapshot if enough was read, or enough time passed, since the last ones;
@@ -116,7 +135,7 @@ class Saver:
         self.collect()
         if self._running is not None:
             return False
-        now = time.monotonic()
+        now = self.now()
         read = sum(own.unsaved_bytes for own in owned)
         hurry = self.pressed or read >= 2 * self.share
         if now < self._rest_until and not hurry:
@@ -142,7 +161,7 @@ class Saver:
         }
         others = {name: np.array(array) for name, array in arrays.items() if not is_row(name)}
         mark = Mark(own.state.position, secrets.token_hex(8))
-        read, own.unsaved_bytes, own.tried_at = own.unsaved_bytes, 0, time.monotonic()
+        read, own.unsaved_bytes, own.tried_at = own.unsaved_bytes, 0, self.now()
         self._begun_at = own.tried_at
         gone = dispensable(own.saved, own.trimmed, self.disk.holds(own.trimmed_at))
         stay = [other for other in own.saved if other not in gone]
@@ -169,7 +188,7 @@ class Saver:
         except (SnapshotError, StoreError) as error:
             _log.error("no snapshot of partition %d: %s", own.number, error)
         finally:
-            self._rest_until = time.monotonic() + REST * (time.monotonic() - running.begun)
+            self._rest_until = self.now() + REST * (self.now() - running.begun)
             if not kept:
                 own.unsaved_bytes += running.read
                 own.snapshots.segments.forget()
@@ -193,7 +212,7 @@ class Saver:
         if len(ahead) > 1 or lone:
             base = ahead[0]
             self.log.trim(own.number, base.position, own.token, base.nonce, consumer=self.consumer)
-            own.trimmed, own.trimmed_at = base.position, time.monotonic()
+            own.trimmed, own.trimmed_at = base.position, self.now()
 
     def finish(self, owned: list[Owned]) -> None:
         """At a clean stop: save what is not saved, so that the next start replays nothing."""

@@ -20,11 +20,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wattstorm.clock import Clock
 from wattstorm.errors import FencedOff, LogGap, StoreError, of_installation
 from wattstorm.store.commit import AS_LONG_AS_NEEDED, Fence, PartitionStore, give_birth
 from wattstorm.store.deadletters import share_of
-from wattstorm.store.log import Entry, Log
+from wattstorm.store.log import Entry
 from wattstorm.store.snapshots import Arrays, Mark, SnapshotDir
+from wattstorm.stream.log import Log
 from wattstorm.stream.saving import Owned, Saver
 from wattstorm.stream.state import MakeState, Scalars, State
 
@@ -51,6 +53,7 @@ class Taking:
     connection: Connection
     log_store: Log
     saver: Saver
+    now: Clock
     state_directory: Path
     birth_us: int | None
 
@@ -66,19 +69,23 @@ class Taking:
         state, replayed = self.brought_to(store, snapshots, restored, fence)
         if state is not restored:
             usable = []  # nothing leads from them to here
-        if self.hold != AS_LONG_AS_NEEDED:
-            self.pass_what_is_gone(store, fence.token, state, fence.scalars)
-        state.resume(fence.scalars)
-        return Owned(
+        own = Owned(
             store,
             fence.token,
             state,
             snapshots,
             usable,
+            position=fence.position,
+            trimmed_at=self.now(),
+            tried_at=self.now(),
             trimmed=fence.trimmed,
             unsaved_bytes=replayed,
             cautious=fence.takes > 1 or fence.tries > 0,
         )
+        if self.hold != AS_LONG_AS_NEEDED:
+            self.pass_what_is_gone(own, fence.scalars)
+        state.resume(fence.scalars)
+        return own
 
     def store_of(self, partition: int) -> PartitionStore:
         return PartitionStore(
@@ -129,7 +136,7 @@ class Taking:
         try:
             return state, self.replay(state, fence)
         except LogGap as gap:
-            if self.log_store.status(state.number).first <= state.position + 1:
+            if self.log_store.first(state.number) <= state.position + 1:
                 raise
             if snapshots.unreadable:  # mended, it may serve; closing slots is for good
                 raise snapshots.unreadable[-1] from gap
@@ -147,34 +154,34 @@ class Taking:
 
     def replay(self, state: State, fence: Fence) -> int:
         """Bring the state to the fence out of the log; how many bytes that took."""
-        replayed = 0
-        while state.position < fence.position:
-            last = min(fence.position, state.position + REPLAY_ENTRIES)
-            for entry in self.fetch(state.number, state.position + 1, last):
+        replayed, position = 0, state.position
+        while position < fence.position:
+            last = min(fence.position, position + REPLAY_ENTRIES)
+            for entry in self.fetch(state.number, position + 1, last):
                 if entry.position in fence.poisoned:
                     state.refuse(entry, "poison", "it was passed before")
                 else:
                     state.apply(entry)
                 replayed += len(entry.data)
             state.keep()
+            position = last
         return replayed
 
-    def pass_what_is_gone(
-        self, store: PartitionStore, token: str, state: State, scalars: Scalars
-    ) -> bool:
+    def pass_what_is_gone(self, own: Owned, scalars: Scalars) -> bool:
         """Who does not hold the log may find its next entries trimmed: say so, and go on; whether
         there were any."""
-        position, lost = store.skip(token, state.position)
+        position, lost = own.store.skip(own.token, own.position)
         if lost:
             self.logger.error(
                 "%s of partition %d: the log was trimmed before it came there, %d entries up to "
                 "%d are lost to it",
                 self.name,
-                state.number,
+                own.number,
                 lost,
                 position,
             )
-            state.start_after(position, scalars)
+            own.position = position
+            own.state.start_after(position, scalars)
         return lost > 0
 
     def without_memory(self, partition: int, fence: Fence, why: str) -> State:

@@ -1,0 +1,84 @@
+"""The states that there are, under the contract of all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.register.registers import register_rows
+from tests.stream.contracts.states import StateContract, plain
+from tests.stream.peaks import Peaks
+from tests.stream.town import DAY0
+from wattstorm.files.meters import build_register
+from wattstorm.metering import block as blocks
+from wattstorm.metering.partition import Rules
+from wattstorm.register.register import Register
+from wattstorm.settings import Settings
+from wattstorm.store.log import Entry
+from wattstorm.stream.state import State
+from wattstorm.stream.sums import sums_of
+
+METERS = 12
+
+
+def some_entries() -> list[Entry]:
+    """New slots, doubles, corrections, late ones, days that close; what cannot be read, and what
+    nobody knows."""
+    rng = np.random.default_rng(3)
+    meters = np.arange(METERS)
+
+    def block(slot: int, version: int = 0, n: int = METERS) -> bytes:
+        wh = rng.integers(0, 2_000, n)
+        return blocks.encode(blocks.readings(0, meters[:n], DAY0 + slot, wh, version=version))
+
+    data: list[tuple[bytes, str]] = [(block(slot), "") for slot in (0, 1, 1, 2, 48, 50, 60)]
+    data += [(block(1, version=1, n=5), ""), (b"no block", ""), (block(49, n=3), "")]
+    data += [(b"{}", "a kind of tomorrow"), (block(200), ""), (block(2, version=2), "")]
+    data += [(block(199), ""), (block(200, version=1, n=1), "")]
+    return [
+        Entry(at, each, 2**50, b"%d" % at, kind) for at, (each, kind) in enumerate(data, start=1)
+    ]
+
+
+class TestPeaks(StateContract):
+    def new(self) -> State:
+        return Peaks(0)
+
+    def entries(self) -> list[Entry]:
+        return some_entries()
+
+
+class TestSums(StateContract):
+    register: Register
+
+    @pytest.fixture(autouse=True)
+    def _a_register(self, tmp_path: Path) -> None:
+        source = tmp_path / "meters.csv"
+        register_rows(METERS).write_csv(source)
+        self.register = build_register([source], tmp_path / "register", partition_size=METERS)
+
+    def new(self) -> State:
+        rules = Rules.from_settings(Settings.load(environ={}, options={"stream.open_days": 2}))
+        return sums_of(0, self.register, rules, 0)
+
+    def entries(self) -> list[Entry]:
+        return some_entries()
+
+    def same(self, a: State, b: State) -> bool:
+        """The table beside the cells has no order, and may hold what no cell asks it for: what a
+        meter holds is compared instead."""
+        (header_a, arrays_a), (header_b, arrays_b) = plain(a), plain(b)
+        said = header_a == header_b and _cells(arrays_a) == _cells(arrays_b)
+        return bool(said and _held(a) == _held(b))
+
+
+def _cells(arrays: dict[str, Any]) -> dict[str, Any]:
+    return {n: array for n, array in arrays.items() if "/beside." not in n}
+
+
+def _held(state: Any) -> list[Any]:
+    slots = range(DAY0 - 48, DAY0 + 288)
+    return [state.partition.held(0, slot, meter) for slot in slots for meter in range(METERS)]
