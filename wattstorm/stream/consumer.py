@@ -51,9 +51,6 @@ from wattstorm.errors import (
     LogGap,
     StoreError,
     StoreUnreachable,
-    WattstormError,
-    of_installation,
-    remedy_of,
 )
 from wattstorm.instruments import Instruments
 from wattstorm.settings import Settings
@@ -62,13 +59,14 @@ from wattstorm.store.connection import Connection
 from wattstorm.store.disk import Disk as StoreDisk
 from wattstorm.store.log import Entry
 from wattstorm.store.writes import Writes
+from wattstorm.stream.failing import Failing
 from wattstorm.stream.log import Log
 from wattstorm.stream.saving import Disk, Owned, Saver
 from wattstorm.stream.state import MakeState
 from wattstorm.stream.taking import Taking
 
 
-class Consumer(Taking):
+class Consumer(Failing, Taking):
     """See the module. One for each task, with the partitions that it holds.
 
     log, name: together they name fence, snapshots and all keys; partitions: how many the log has,
@@ -78,8 +76,6 @@ class Consumer(Taking):
     batch raised that is no matter of the store; let_through: what is not the consumer's to catch;
     now, disk: so that a test can turn the clock, and say what the store's disk holds.
     """
-
-    let_through: tuple[type[BaseException], ...] = ()
 
     def __init__(
         self,
@@ -146,49 +142,6 @@ class Consumer(Taking):
             return True
 
         return self.guarded(partition, work)
-
-    def guarded(self, partition: int, work: Callable[[], bool]) -> bool:
-        """`work()`; False if it failed. Nothing tentative stays then."""
-        try:
-            done = work()
-        except (FencedOff, FenceMoved, LogGap) as error:
-            self.logger.warning("partition %d is dropped: %s%s", partition, error, self.batch)
-            self.instruments.count("dropped")
-            self.owned.pop(partition, None)
-            return False
-        except StoreError as error:
-            if not self.down:
-                self.logger.error("partition %d waits: %s%s", partition, error, self.batch)
-            self.down = True
-            own = self.owned.get(partition)
-            if own is not None and own.doubt is None:
-                own.state.undo()
-            return False
-        except self.let_through:
-            raise
-        except Exception as error:
-            # The process may serve other partitions; this one is taken again, and counted.
-            own = self.owned.pop(partition, None)
-            if of_installation(error):
-                self.stand_still(partition, own, error)
-            else:
-                what = "partition %d is dropped: %s%s"
-                self.logger.exception(what, partition, error, self.batch)
-            self.failed(error)
-            return False
-        self.down = False
-        return done
-
-    def stand_still(self, partition: int, own: Owned | None, error: Exception) -> None:
-        """Say what stops the partition, where it is looked for; no block is to blame."""
-        what = (
-            error.what if isinstance(error, WattstormError) else f"{type(error).__name__}: {error}"
-        )
-        why = f"{what}; {remedy_of(error)}"
-        what = "partition %d stands still: %s%s"
-        self.logger.error(what, partition, why, self.batch, exc_info=error)
-        with suppress(StoreError):  # then it is said at the next attempt
-            self.store_of(partition).stand_still(own.token if own else "", why)
 
     def run_batch(self, partition: int, first: int, last: int) -> bool:
         """True if all of the batch is passed now."""

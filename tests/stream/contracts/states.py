@@ -49,6 +49,10 @@ class StateContract:
     def entries(self) -> list[Entry]:
         raise NotImplementedError
 
+    def scalars(self) -> dict[str, bytes]:
+        """What the fence of a partition holds that nobody had before."""
+        return {}
+
     def same(self, a: State, b: State) -> bool:
         """Whether two states are the same; a state with tables in no order says how."""
         return bool(plain(a) == plain(b))
@@ -138,8 +142,8 @@ class StateContract:
     def test_a_state_that_starts_later_goes_on_from_there(self) -> None:
         """Without memory, at the position that it is given."""
         entries, state = self.entries(), self.new()
-        state.start_after(entries[-1].position, {"highest": b"5"})
-        state.resume({})
+        state.start_after(entries[-1].position, self.scalars())
+        state.resume(self.scalars())
         assert state.position == entries[-1].position
         state.undo()
         assert state.position == entries[-1].position

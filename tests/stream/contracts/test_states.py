@@ -16,10 +16,12 @@ from wattstorm.files.meters import build_register
 from wattstorm.metering import block as blocks
 from wattstorm.metering.partition import Rules
 from wattstorm.register.register import Register
+from wattstorm.register.versions import Versions
 from wattstorm.settings import Settings
 from wattstorm.store.log import Entry
+from wattstorm.stream.controls import first_of
 from wattstorm.stream.state import State
-from wattstorm.stream.sums import sums_of
+from wattstorm.stream.sums import Sums
 
 METERS = 12
 
@@ -61,8 +63,11 @@ class TestSums(StateContract):
         self.register = build_register([source], tmp_path / "register", partition_size=METERS)
 
     def new(self) -> State:
+        return Sums.at_first(0, self.scalars(), Versions(self.register.directory))
+
+    def scalars(self) -> dict[str, bytes]:
         rules = Rules.from_settings(Settings.load(environ={}, options={"stream.open_days": 2}))
-        return sums_of(0, self.register, rules, 0)
+        return {name: text.encode() for name, text in first_of(self.register, rules).items()}
 
     def entries(self) -> list[Entry]:
         return some_entries()
