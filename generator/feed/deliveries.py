@@ -96,13 +96,19 @@ class PartitionDays:
         chunk: int = 1 << 20,
     ) -> None:
         self.town, self.faults, self.days = town, faults, days
-        self.meters = np.arange(meters.start, meters.stop)
+        self._meters = meters
         self.nightly, self.chunk = nightly, chunk
         grid = town.calendar.grid
         self.per_day = grid.per_day
-        self.limit = power_limit_wh(power_va, grid.minutes, margin)
-        self.follower = Follower(len(self.meters), self._span)
+        limit = power_limit_wh(power_va, grid.minutes, margin)
+        self.limit = limit.astype(np.int32) if limit.max(initial=0) < 1 << 31 else limit
+        self.follower = Follower(len(meters), self._span)
         self.restart()
+
+    @property
+    def meters(self) -> Ints:
+        """int64[n]. Of all partitions together they would take more memory than time to make."""
+        return np.arange(self._meters.start, self._meters.stop)
 
     def restart(self) -> None:
         """Forget what is due."""
@@ -160,7 +166,7 @@ class PartitionDays:
         wrong = (kind == Kind.CORRECTED) | ((kind == Kind.CONFLICT) & (found.bits & 4 != 0))
         out[wrong] = half[wrong]
         spike = kind == Kind.SPIKE
-        limit = self.limit[found.at[spike]]
+        limit = self.limit[found.at[spike]].astype(np.int64)
         more = found.bits[spike] % (limit + 1).astype(np.uint64)
         out[spike] = limit + limit // 2 + 1 + more.astype(np.int64)
         return out
@@ -233,6 +239,8 @@ class PartitionDays:
         numbers = np.array(slots)
         if self.nightly:
             for at in range(0, len(wh), self.chunk):
+                if self.mark >= slots[-1]:
+                    break  # as it is after nearly every first block
                 sent = (wh[at : at + self.chunk] != absent).sum(axis=0)
                 self.mark = max(self.mark, _newest(numbers, sent, self.mark))
             return np.full(len(slots), self.mark)

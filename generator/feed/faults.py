@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -165,34 +165,49 @@ def events(
 
     before: slots of the day before; per_day: slots of 24 hours.
     """
-    rates = np.array([faults.dead, faults.gap_day, faults.silent, faults.clock, faults.stuck])
-    limits = np.cumsum(faults.of_readings())
-    at, place, chosen, source = (
-        np.concatenate(columns)
-        for columns in zip(
-            *(
-                _events_of(
-                    _key(seed),
-                    meters[start : start + _CHUNK],
-                    start,
-                    day,
-                    (before, slots),
-                    per_day // 24,
-                    rates,
-                    faults.concentrator,
-                    limits,
-                )
-                for start in range(0, max(1, len(meters)), _CHUNK)
-            ),
-            strict=True,
-        )
-    )
+    starts = range(0, max(1, len(meters)), _CHUNK)
+    parts = [_found(faults, _key(seed), meters, a, day, slots, before, per_day) for a in starts]
+    at, place, chosen, source = (np.concatenate(column) for column in zip(*parts, strict=True))
     bits = np.empty(len(at), np.uint64)
     _bits(_key(seed), meters, at, place, day, bits)
     delay = _delays(chosen, bits, per_day, faults.open_days)
     silent = chosen == Kind.SILENT
     delay[silent] = source[silent] - place[silent]
     return Events(at, place, chosen, delay, source, bits)
+
+
+def _found(
+    faults: Faults,
+    key: int,
+    meters: npt.NDArray[np.int64],
+    start: int,
+    day: int,
+    slots: int,
+    before: int,
+    per_day: int,
+) -> tuple[npt.NDArray[Any], ...]:
+    """`Events.at`, place, kind and source of a chunk of the meters, from number `start` on."""
+    some = meters[start : start + _CHUNK]
+    kind = np.zeros((len(some), slots), np.uint8)
+    detail = np.zeros(kind.shape, np.int16)
+    if faults.any:
+        rates = np.array([faults.dead, faults.gap_day, faults.silent, faults.clock, faults.stuck])
+        limits = np.cumsum(faults.of_readings())
+        _draw(
+            key,
+            some,
+            day,
+            before,
+            per_day // 24,
+            rates,
+            faults.concentrator,
+            limits,
+            kind,
+            detail,
+        )
+    flat = np.flatnonzero(kind.reshape(-1) != 0)
+    at, place = np.divmod(flat, slots)
+    return at + start, place, kind.reshape(-1)[flat], detail.reshape(-1)[flat].astype(np.int64)
 
 
 def _key(seed: int) -> int:
@@ -234,72 +249,54 @@ def _silence(seed, group, day, slots, per_hour, rate):  # type: ignore[no-untype
 
 
 @njit(cache=True, nogil=True)
-def _events_of(seed, meters, start, day, lengths, per_hour, rates, group, limits):  # type: ignore[no-untyped-def]
-    """(at, place int64[k], kind uint8[k], source int64[k]) of meters; the first is number `start`.
-
-    lengths: slots of the day before and of the day; source of SILENT: the place of delivery.
-    """
-    before, slots = lengths
-    most = len(meters) * slots
-    at, place = np.empty(most, np.int64), np.empty(most, np.int64)
-    chosen, source = np.empty(most, np.uint8), np.empty(most, np.int64)
-    kind, detail = np.empty(slots, np.uint8), np.empty(slots, np.int64)
-    k = 0
-    for i in range(len(meters)):
-        kind[:] = 0
-        detail[:] = 0
-        _draw(seed, meters[i], day, before, per_hour, rates, group, limits, kind, detail)
-        for s in range(slots):
-            if kind[s]:
-                at[k], place[k], chosen[k], source[k] = start + i, s, kind[s], detail[s]
-                k += 1
-    return at[:k].copy(), place[:k].copy(), chosen[:k].copy(), source[:k].copy()
-
-
-@njit(cache=True, nogil=True)
-def _draw(seed, meter, day, before, per_hour, rates, group, limits, kind, detail):  # type: ignore[no-untyped-def]
-    """Kinds of a meter's readings into uint8[slots], details into int64[slots], both zero before.
+def _draw(seed, meters, day, before, per_hour, rates, group, limits, kind, detail):  # type: ignore[no-untyped-def]
+    """Kinds into uint8[n, slots], details into int16[n, slots]: source or place of delivery.
 
     rates: dead, gap_day, silent, clock, stuck; limits: cumulated rates of the single readings'.
     """
-    slots = len(kind)
-    key = meter_key(seed, meter)
-    month, in_month = day // _MONTH, day % _MONTH
-    bits = draw(key, month, _DEAD)
-    if uniform(bits) < rates[0] and in_month >= np.int64((bits & np.uint64(0xFF)) % _MONTHS):
-        kind[:] = _K_ZERO if bits & np.uint64(0x100) else _K_DEAD
-        return
-    if uniform(draw(key, day, _GAP_DAY)) < rates[1]:
-        kind[:] = _K_GAP_DAY
-        return
-    if rates[2] > 0:
-        old = _silence(seed, meter // group, day - 1, before, per_hour, rates[2])
-        new = _silence(seed, meter // group, day, slots, per_hour, rates[2])
-        for s in range(min(old[1] - before, slots)):
-            kind[s], detail[s] = _K_SILENT, old[1] - before
-        for s in range(new[0], min(new[1], slots)):
-            kind[s], detail[s] = _K_SILENT, max(new[1], detail[s])
-    bits = draw(key, 0, _CLOCK)
-    shift = np.int64(0)
-    if uniform(bits) < rates[3]:
-        shift = np.int64(bits & np.uint64(3)) + 1
-        if bits & np.uint64(4):
-            shift = -shift
-    bits = draw(key, day, _STUCK)
-    stuck = slots
-    if uniform(bits) < rates[4]:
-        stuck = np.int64((bits & np.uint64(0xFFFF)) % np.uint64(slots))  # type: ignore[assignment]
-    for s in range(slots):
-        if kind[s]:
+    n, slots = kind.shape
+    last = np.int64(-1)
+    for i in range(n):
+        meter = meters[i]
+        key = meter_key(seed, meter)
+        month, in_month = day // _MONTH, day % _MONTH
+        bits = draw(key, month, _DEAD)
+        if uniform(bits) < rates[0] and in_month >= np.int64((bits & np.uint64(0xFF)) % _MONTHS):
+            kind[i, :] = _K_ZERO if bits & np.uint64(0x100) else _K_DEAD
             continue
-        if shift:
-            kind[s], detail[s] = _K_CLOCK, s - shift
-        elif s > stuck:
-            kind[s], detail[s] = _K_STUCK, stuck
-        else:
-            u = uniform(draw(key, day, _READING + s))
-            if u < limits[-1]:
-                k = 0
-                while u >= limits[k]:
-                    k += 1
-                kind[s] = _SINGLE[k]
+        if uniform(draw(key, day, _GAP_DAY)) < rates[1]:
+            kind[i, :] = _K_GAP_DAY
+            continue
+        if rates[2] > 0:
+            if meter // group != last:
+                last = meter // group
+                old = _silence(seed, last, day - 1, before, per_hour, rates[2])
+                new = _silence(seed, last, day, slots, per_hour, rates[2])
+            for s in range(min(old[1] - before, slots)):
+                kind[i, s], detail[i, s] = _K_SILENT, old[1] - before
+            for s in range(new[0], min(new[1], slots)):
+                kind[i, s], detail[i, s] = _K_SILENT, max(new[1], detail[i, s])
+        bits = draw(key, 0, _CLOCK)
+        shift = np.int64(0)
+        if uniform(bits) < rates[3]:
+            shift = np.int64(bits & np.uint64(3)) + 1
+            if bits & np.uint64(4):
+                shift = -shift
+        bits = draw(key, day, _STUCK)
+        stuck = slots
+        if uniform(bits) < rates[4]:
+            stuck = np.int64((bits & np.uint64(0xFFFF)) % np.uint64(slots))
+        for s in range(slots):
+            if kind[i, s]:
+                continue
+            if shift:
+                kind[i, s], detail[i, s] = _K_CLOCK, s - shift
+            elif s > stuck:
+                kind[i, s], detail[i, s] = _K_STUCK, stuck
+            else:
+                u = uniform(draw(key, day, _READING + s))
+                if u < limits[-1]:
+                    k = 0
+                    while u >= limits[k]:
+                        k += 1
+                    kind[i, s] = _SINGLE[k]

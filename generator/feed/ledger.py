@@ -50,8 +50,8 @@ SCHEMA: Final = pl.Schema(
         "outcome": pl.String,
     }
 )
-_KINDS: Final = np.array([kind.name.lower() for kind in Kind])
-_OUTCOMES: Final = np.array(
+_KINDS: Final = pl.Series([kind.name.lower() for kind in Kind])
+_OUTCOMES: Final = pl.Series(
     [Outcome(code).name.lower() if code in set(Outcome) else "" for code in range(max(Outcome) + 1)]
 )
 _CHUNK: Final = 1 << 16
@@ -74,12 +74,12 @@ def entries(rows: Beside, delivered: npt.NDArray[np.int64] | int | None) -> pl.D
     columns = {
         "meter": rows.meter,
         "slot": rows.slot,
-        "kind": _KINDS[rows.kind],
+        "kind": _KINDS.gather(rows.kind),
         "true_wh": rows.true,
         "sent_wh": rows.wh if sent else nothing,
         "version": rows.version,
         "delivered": when,
-        "outcome": _OUTCOMES[rows.outcome] if sent else nothing,
+        "outcome": _OUTCOMES.gather(rows.outcome) if sent else nothing,
     }
     return pl.DataFrame(
         {name: pl.Series(name, values).cast(SCHEMA[name]) for name, values in columns.items()}

@@ -117,7 +117,7 @@ class Lane:
             nightly=job.shape == NIGHTLY,
             chunk=self.chunk,
         )
-        self.meters = self.source.meters.astype(np.uint32)
+        self.meters = range(first, stop)
         self.begin = self._resume() if known else 0
 
     def day(self, index: int) -> Plan | None:
@@ -167,7 +167,7 @@ class Lane:
         """What is sent when a slot is over. row: [n], Wh of that slot."""
         faulty = self.job.faults.any
         for at in range(0, len(row), self.chunk):
-            wh, meters = row[at : at + self.chunk], self.meters[at : at + self.chunk]
+            wh, meters = row[at : at + self.chunk], self._meters_from(at)
             if faulty and not (there := wh != plan.absent).all():
                 wh, meters = wh[there], meters[there]
             if len(wh):
@@ -184,12 +184,17 @@ class Lane:
                 continue
             yield blocks.curves(
                 self.partition,
-                self.meters[at : at + self.chunk],
+                self._meters_from(at),
                 plan.slots.start,
                 wh,
                 slot_minutes=self.source.town.calendar.grid.minutes,
             )
         yield from self._beside(plan, slice(None))
+
+    def _meters_from(self, at: int) -> npt.NDArray[np.uint32]:
+        """uint32[chunk], those of a block, from meter number `at` of the partition."""
+        some = self.meters[at : at + self.chunk]
+        return np.arange(some.start, some.stop, dtype=np.uint32)
 
     def _beside(self, plan: Plan, part: slice) -> Iterator[blocks.Block]:
         rows = plan.beside.take(part)
@@ -278,7 +283,11 @@ def _live(
     for day in job.days:
         # Slot-major, so that the readings of a slot lie side by side; once in memory is enough.
         drawn = [
-            (lane, replace(plan, wh=plan.wh[:0].copy()), plan.wh.T.copy())
+            (
+                lane,
+                replace(plan, wh=plan.wh[:0].copy(), ledger=ledger.no_entries()),
+                plan.wh.T.copy(),
+            )
             for lane in lanes
             if (plan := next(plans)) is not None
         ]
