@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wattstorm.errors import UsageError
-from wattstorm.setting_values import mask_url, split_password
+from wattstorm.setting_values import Limits, checked, mask_url, parse, shown, split_password
 from wattstorm.settings import Settings
 
 
@@ -207,6 +207,18 @@ def test_every_setting_has_a_description_of_one_line() -> None:
     for row in load().rows():
         assert 10 < len(row.description) < 100, row
         assert "\n" not in row.description
+
+
+def test_a_setting_may_be_true_or_false() -> None:
+    """The words that people write, and no number in their place; shown as TOML has it."""
+    words = {"true": True, "Yes": True, "1": True, "FALSE": False, "no": False, " 0 ": False}
+    assert {word: parse(bool, word, "a.b") for word in words} == words
+    assert [checked(bool, value, Limits(), "a.b") for value in (True, False)] == [True, False]
+    assert [shown(value) for value in (True, False)] == ["true", "false"]
+    for refused in (lambda: parse(bool, "maybe", "a.b"), lambda: checked(bool, 1, Limits(), "a.b")):
+        with pytest.raises(UsageError, match=r"a\.b is .*") as said:
+            refused()
+        assert said.value.remedy == "it must be true or false"
 
 
 def test_settings_can_be_pickled() -> None:

@@ -183,18 +183,3 @@ class Storm:
         low=1,
         high=4096,
     )
-
-
-# table of wattstorm.toml → its settings
-SECTIONS: dict[str, type] = {
-    "data": Data,
-    "store": Store,
-    "stream": Stream,
-    "log": Log,
-    "batch": Batch,
-    "snapshot": Snapshot,
-    "dead_letters": DeadLetters,
-    "results": Results,
-    "engine": Engine,
-    "storm": Storm,
-}

@@ -11,13 +11,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from wattstorm.errors import UsageError
 
 MASK = "***"
+Kind: TypeAlias = Any
+"""A setting's type as it is annotated: one of `_KINDS`."""
+TEXTS: Final[Kind] = tuple[str, ...]
 _SECRET_ARGUMENTS = ("password", "ssl_password")
 
 
@@ -36,8 +39,8 @@ class Limits:
     secret: bool = False
 
 
-def checked(kind: str, value: Any, limits: Limits, name: str) -> Any:
-    """`value` as the setting's type (`kind` as annotated), or UsageError."""
+def checked(kind: Kind, value: Any, limits: Limits, name: str) -> Any:
+    """`value` as the setting's type, or UsageError."""
     value = _typed(kind, value, name)
     if isinstance(value, tuple):
         _check_list(value, limits, name)
@@ -53,17 +56,19 @@ def checked(kind: str, value: Any, limits: Limits, name: str) -> Any:
     return value
 
 
-def _typed(kind: str, value: Any, name: str) -> Any:
-    if kind == "Path" and isinstance(value, str | Path) and str(value):
+def _typed(kind: Kind, value: Any, name: str) -> Any:
+    if kind is Path and isinstance(value, str | Path) and str(value):
         return Path(value).expanduser().absolute()
-    if kind == "str" and isinstance(value, str):
+    if kind is str and isinstance(value, str):
         return value
     # bool is an int to Python, and to nobody else.
-    if kind == "int" and isinstance(value, int) and not isinstance(value, bool):
+    if kind is bool and isinstance(value, bool):
         return value
-    if kind == "float" and isinstance(value, int | float) and not isinstance(value, bool):
+    if kind is int and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    is_list = kind.startswith("tuple") and isinstance(value, list | tuple)
+    is_list = kind == TEXTS and isinstance(value, list | tuple)
     if is_list and all(isinstance(each, str) for each in value):
         return tuple(value)
     raise UsageError(
@@ -71,13 +76,15 @@ def _typed(kind: str, value: Any, name: str) -> Any:
     )
 
 
-_KINDS = {
-    "Path": "the path of a directory",
-    "str": "text",
-    "int": "a whole number",
-    "float": "a number",
-    "tuple[str, ...]": "a list of texts",
+_KINDS: dict[Kind, str] = {
+    Path: "the path of a directory",
+    str: "text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    TEXTS: "a list of texts",
 }
+_BOOLS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 def _check_list(value: tuple[str, ...], limits: Limits, name: str) -> None:
@@ -98,20 +105,22 @@ def _range(limits: Limits) -> str:
     return f"between {limits.low:g} and {limits.high:g}"
 
 
-def parse(kind: str, text: str, name: str) -> Any:
+def parse(kind: Kind, text: str, name: str) -> Any:
     """A value out of an environment variable, by the setting's type."""
-    if kind.startswith("tuple"):
+    if kind == TEXTS:
         return [each.strip() for each in text.split(",") if each.strip()]
-    if kind not in ("int", "float"):
-        return text
     try:
-        return int(text) if kind == "int" else float(text)
-    except ValueError:
+        if kind is bool:
+            return _BOOLS[text.strip().lower()]
+        return kind(text) if kind in (int, float) else text
+    except (KeyError, ValueError):
         raise UsageError(f"{name} is {text!r}", f"it must be {_KINDS[kind]}") from None
 
 
 def shown(value: Any) -> str:
     """A value as it would stand in TOML, as far as a reader cares."""
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, tuple | list):
         return "[" + ", ".join(map(str, value)) + "]"
     if isinstance(value, float) and value.is_integer():

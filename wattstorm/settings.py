@@ -22,12 +22,11 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 from wattstorm import setting_values as values
 from wattstorm.errors import UsageError
 from wattstorm.setting_sections import (
-    SECTIONS,
     Batch,
     Data,
     DeadLetters,
@@ -129,9 +128,18 @@ class Settings:
         ]
 
 
-# "section.name" → its dataclass field (`type` is text: annotations are not evaluated).
+# table of wattstorm.toml → the class of its settings
+SECTIONS: dict[str, type] = {
+    name: kind for name, kind in get_type_hints(Settings).items() if name != "origins"
+}
+# "section.name" → its dataclass field, and its type
 _SPECS: dict[str, Field[Any]] = {
     f"{section}.{spec.name}": spec for section, kind in SECTIONS.items() for spec in fields(kind)
+}
+_TYPES = {
+    f"{section}.{name}": kind
+    for section, cls in SECTIONS.items()
+    for name, kind in get_type_hints(cls).items()
 }
 _VARIABLES = {ENV_PREFIX + name.replace(".", "_").upper(): name for name in _SPECS}
 
@@ -203,7 +211,7 @@ def _from_environment(environ: Mapping[str, str]) -> _Found:
     for variable, text in environ.items():
         name = _VARIABLES.get(variable)
         if name is not None:
-            value = values.parse(str(_SPECS[name].type), text, f"environment {variable}")
+            value = values.parse(_TYPES[name], text, f"environment {variable}")
             found[name] = (value, f"environment {variable}")
         elif variable in OTHER_VARIABLES or not variable.startswith(ENV_PREFIX):
             continue
@@ -226,9 +234,7 @@ def _build(found: _Found) -> Settings:
         value, origin = found.get(name) or (_default(spec), "default")
         section, _, key = name.partition(".")
         where = name if origin == "default" else f"{name} ({origin})"
-        sections[section][key] = values.checked(
-            str(spec.type), value, spec.metadata["limits"], where
-        )
+        sections[section][key] = values.checked(_TYPES[name], value, spec.metadata["limits"], where)
         origins[name] = origin
     built = {section: kind(**sections[section]) for section, kind in SECTIONS.items()}
     return Settings(**built, origins=origins)
