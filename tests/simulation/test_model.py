@@ -129,11 +129,15 @@ def _one(link: Any, command: tuple[bytes, ...]) -> Any:
     return link.read_response()
 
 
+def _is_text(value: Any) -> bool:
+    return isinstance(value, bytes)
+
+
 def _comparable(value: Any) -> Any:
     """The fence's fields come in the order of a hash, which is nobody's business."""
     if isinstance(value, list):
         flat = [_comparable(v) for v in value]
-        pairs = value and isinstance(value[0], bytes) and value[0] in (b"owner", b"epoch", b"birth")
+        pairs = len(flat) % 2 == 0 and {b"owner", b"epoch"} & {*filter(_is_text, flat[::2])}
         return sorted(zip(flat[::2], flat[1::2], strict=True)) if pairs else flat
     return bytes(value) if isinstance(value, bytes) else value
 

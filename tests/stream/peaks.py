@@ -93,10 +93,10 @@ class Peaks:
         self.keep()
 
 
-def consumer(town: Town, connection: Connection, **how: Any) -> Consumer:
-    """In this process, without Storm."""
+def consumer(town: Town, connection: Connection, log: Any = None, **how: Any) -> Consumer:
+    """In this process, without Storm; of the readings, or of another log."""
     return Consumer(
-        Log(connection, town.settings.store.prefix),
+        log or Log(connection, town.settings.store.prefix),
         PEAKS,
         lambda partition, scalars: Peaks(partition),
         settings=town.settings,

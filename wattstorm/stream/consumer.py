@@ -229,7 +229,7 @@ class Consumer(Failing, Taking):
             writes,
             committed_bytes=sum(len(entry.data) for entry in entries),
             poisoned=poisoned,
-            chain=entries[-1].chain if entries and entries[-1].position == last else None,
+            chain=(entries[-1].chain if entries and entries[-1].position == last else b"") or None,
         )
 
     def keep(self, own: Owned) -> None:
