@@ -120,7 +120,7 @@ class Forecaster:
 
     def _mixed(self, experts: Floats, awake: Flags) -> Floats:
         """The mixture's answer; where nobody is awake, the last known day's."""
-        point = self.mixture.answer(experts.T.copy(), awake.T.copy())
+        point = self.mixture.answer(experts.T.copy(), awake.T.copy(), self.gate.recent())
         silent = ~awake.any(axis=0)
         if silent.any():
             point[silent] = np.nan

@@ -100,17 +100,18 @@ class Member:
         return self.family if self.q is None else f"{self.family}/{self.q:.0e}"
 
 
-SLOW, MIDDLE, FAST = 2.0**-12, 2.0**-10, 2.0**-8
+STEADY, SLOW, MIDDLE, FAST = 2.0**-14, 2.0**-12, 2.0**-10, 2.0**-8
+"""Variance of a day's step of a weight: what seldom changes wants little, a break wants much."""
 STANDARD: Final = (
     Member("naive"),
+    Member("lags", STEADY),
     Member("lags", SLOW),
     Member("lags", FAST),
     Member("free", SLOW),
-    Member("free", MIDDLE),
     Member("free", FAST),
-    Member("level", SLOW),
+    Member("level", STEADY),
     Member("level", FAST),
-    Member("ridge", SLOW),
+    Member("ridge", STEADY),
     Member("ridge", FAST),
     Member("ridge_free", MIDDLE),
     Member("blind", MIDDLE),

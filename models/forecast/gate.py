@@ -27,6 +27,10 @@ class Gate:
     def start(cls, experts: int, slots: int) -> Gate:
         return cls(np.zeros((experts, slots)))
 
+    def recent(self) -> Floats:
+        """float64[K]: each expert's loss over the slots it was heard in, 0 before the first."""
+        return np.asarray(self.loss.sum(axis=1) / np.maximum((self.loss > 0).sum(axis=1), 1))
+
     def awake(self, experts: Floats, loads: Iterable[Floats]) -> Flags:
         """bool[K, S] of experts float64[K, S], NaN asleep; `loads`: of the last days."""
         awake = np.isfinite(experts)
@@ -38,10 +42,9 @@ class Gate:
             high = HIGH * most if most > 0 else LOW * most
             with np.errstate(invalid="ignore"):
                 awake &= (experts >= low) & (experts <= high)
-        heard = (self.loss > 0).any(axis=1)
+        mean = self.recent()
+        heard = mean > 0
         if heard.any():
-            count = np.maximum((self.loss > 0).sum(axis=1), 1)
-            mean = self.loss.sum(axis=1) / count
             good = ~heard | (mean <= WORSE * mean[heard].min())
             some = (awake & good[:, None]).any(axis=0)
             awake = np.where(some, awake & good[:, None], awake)

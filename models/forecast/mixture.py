@@ -27,7 +27,7 @@ WILD = 10.0
 class Mixture:
     """Weights of K experts in S slots; regret, spread, most: float64[rules, S, K].
 
-    Rule 0 is BOA, rule 1 ML-Poly; the answer is the mean of both. Experts are the last axis, so
+    Rule 0 is BOA, rule 1 ML-Poly. Experts are the last axis, so
     that a slot's sums are the same to the bit whether it is updated alone or with others.
     """
 
@@ -53,10 +53,20 @@ class Mixture:
         both = np.stack([boa, poly])
         return np.asarray(both / np.maximum(both.sum(axis=-1, keepdims=True), TINY))
 
-    def answer(self, experts: Floats, awake: Flags) -> Floats:
-        """float64[S]: the mean of the rules' mixtures; experts: float64[S, K]."""
+    def answer(self, experts: Floats, awake: Flags, loss: Floats) -> Floats:
+        """float64[S]: the mean of three mixtures, BOA's, ML-Poly's, and the one whose weights are
+        the inverse squares of recent losses float64[K] (Bates and Granger, "The combination of
+        forecasts", 1969), which learns nothing slot by slot and so overfits nothing.
+
+        experts: float64[S, K].
+        """
         x = np.where(awake, experts, 0.0)
-        return np.asarray((self.weights(awake) * x).sum(axis=-1).mean(axis=0))
+        plain = (
+            awake / np.maximum(loss, TINY) ** 2 if (loss > 0).all() else awake.astype(np.float64)
+        )
+        plain /= np.maximum(plain.sum(axis=-1, keepdims=True), TINY)
+        rules = (self.weights(awake) * x).sum(axis=-1).sum(axis=0)
+        return np.asarray((rules + (plain * x).sum(axis=-1)) / 3)
 
     def update(
         self, experts: Floats, y: Floats, awake: Flags, scale: Floats, part: slice = slice(None)

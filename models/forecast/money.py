@@ -40,7 +40,7 @@ def day_amount(point: Floats, paths: Floats, micro_eur_per_kwh: npt.NDArray[np.i
     middle = amount(np.rint(point).astype(np.int64), micro_eur_per_kwh)
     if not np.isfinite(sums).all():
         return Amount(middle, middle, middle)
-    low, high = np.quantile(sums, [0.05, 0.95])
+    low, high = np.quantile(sums, [0.05, 0.95], method="hazen")
     return Amount(middle, _cents(low), _cents(high))
 
 
@@ -73,7 +73,7 @@ def daily_totals(load: Floats, paths: list[Floats], days: Days, test: slice) -> 
             continue
         truth = float(load[day] @ prices[day])
         sums = paths[day] @ prices[day]
-        low, high = np.quantile(sums, [0.05, 0.95])
+        low, high = np.quantile(sums, [0.05, 0.95], method="hazen")
         inside.append(low <= truth <= high)
         wide.append((high - low) / truth)
         off.append(abs(np.median(sums) - truth) / truth)

@@ -10,9 +10,11 @@ import pytest
 from models.forecast import metrics
 from models.forecast.backtest import feed, play
 from models.forecast.forecaster import Forecaster
+from models.forecast.forecaster_state import restore, to_arrays
 from models.forecast.mixture import Mixture
 from models.forecast.trusted import trusted
 from tests.models.forecast.victoria import TRAIN, fitted, four_hours, inputs
+from wattstorm.errors import SnapshotError
 
 FROM = 560
 
@@ -65,6 +67,35 @@ def test_the_same_days_give_the_same_bits_however_they_arrive() -> None:
 
     whole = after(lambda forecaster, day, y: forecaster.learn(day, y))
     assert np.array_equal(whole, after(slot_by_slot))
+
+
+def test_from_a_snapshot_it_goes_on_to_the_same_bits() -> None:
+    """State taken out in mid-year and put into a new forecaster; the next days are the same."""
+    load, _, values = four_hours()
+    one = Forecaster(fitted())
+    for day in range(600, 630):
+        feed(one, day, load)
+        one.forecast(day, {k: v[day] for k, v in values.items()})
+    other = Forecaster(fitted())
+    restore(other, to_arrays(one))
+    for day in range(630, 640):
+        for each in (one, other):
+            feed(each, day, load)
+        row = {k: v[day] for k, v in values.items()}
+        ours, theirs = one.forecast(day, row), other.forecast(day, row)
+        assert np.array_equal(ours.quantiles, theirs.quantiles)
+        assert np.array_equal(ours.paths, theirs.paths)
+
+
+def test_the_state_of_another_model_is_refused_and_changes_nothing() -> None:
+    forecaster = Forecaster(fitted())
+    theirs = to_arrays(forecaster)
+    theirs["gate.loss"] = theirs["gate.loss"][:3]
+    before = to_arrays(forecaster)
+    with pytest.raises(SnapshotError, match=r"gate\.loss has shape"):
+        restore(forecaster, theirs)
+    for name, values in to_arrays(forecaster).items():
+        np.testing.assert_array_equal(before[name], values)
 
 
 def test_a_second_value_of_a_slot_is_not_learned_again() -> None:
