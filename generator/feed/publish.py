@@ -33,6 +33,8 @@ from wattstorm.store.producer import Producer
 
 BLOCK: Final = 50_000
 ABSENT: Final = {"uint16": blocks.ABSENT_U16, "int32": blocks.ABSENT_I32}
+_TILE: Final = 4096
+"""Curves that are turned in one go: 0.4 MB of half-hours, which stay in a second-level cache."""
 LIVE, NIGHTLY = "live", "nightly"
 SHAPES: Final = (LIVE, NIGHTLY)
 
@@ -281,22 +283,38 @@ def _live(
     """Slot by slot, all partitions in each; the whole day is drawn before."""
     grid = job.town.calendar.grid
     for day in job.days:
-        # Slot-major, so that the readings of a slot lie side by side; once in memory is enough.
-        drawn = [
-            (
-                lane,
-                replace(plan, wh=plan.wh[:0].copy(), ledger=ledger.no_entries()),
-                plan.wh.T.copy(),
-            )
-            for lane in lanes
-            if (plan := next(plans)) is not None
-        ]
-        for place, slot in enumerate(job.town.calendar.day_slots(day)):
-            for lane, plan, rows in drawn:
+        slots = job.town.calendar.day_slots(day)
+        drawn, rows = _side_by_side(lanes, plans, len(slots))
+        for place, slot in enumerate(slots if drawn else ()):
+            row = rows.popleft()  # and let go of once it is sent: the stream holds it from there on
+            for lane, plan, part in drawn:
                 if not pace.wait(grid.start_at(slot + 1)):
                     return
-                yield lane.send(producer, lane.slot(plan, rows[place], place))
-        drawn.clear()  # before the next day is put side by side
+                yield lane.send(producer, lane.slot(plan, row[part], place))
+
+
+def _side_by_side(
+    lanes: list[Lane], plans: Iterator[Plan | None], slots: int
+) -> tuple[list[tuple[Lane, Plan, slice]], deque[Wh]]:
+    """What is drawn of a day, turned so that the readings of a slot lie side by side, once in
+    memory: (each lane with its plan and its part of a row, by slot a row of all meters)."""
+    meters = sum(len(lane.meters) for lane in lanes)
+    drawn: list[tuple[Lane, Plan, slice]] = []
+    rows: deque[Wh] = deque()
+    at = 0
+    for lane in lanes:
+        if (plan := next(plans)) is None:
+            continue
+        rows = rows or deque(np.empty(meters, plan.wh.dtype) for _ in range(slots))
+        for start in range(0, len(plan.wh), _TILE):
+            tile = plan.wh[start : start + _TILE]
+            for place, row in enumerate(rows):
+                row[at + start : at + start + len(tile)] = tile[:, place]
+        part = slice(at, at + len(plan.wh))
+        at = part.stop
+        kept = replace(plan, wh=plan.wh[:0].copy(), ledger=ledger.no_entries())
+        drawn.append((lane, kept, part))
+    return drawn, rows
 
 
 def _nightly(
