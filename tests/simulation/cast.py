@@ -16,8 +16,8 @@ from tests.simulation.stage import Stage
 from wattstorm.engine.transport import MemorySerializer
 from wattstorm.stream.consumer import Consumer
 
-_SILENT = logging.Logger("simulation")
-_SILENT.disabled = True
+SILENT = logging.Logger("simulation")
+SILENT.disabled = True
 
 STEPS = ("restored", "replay", "apply", "keep", "announce")
 """Steps that ask the store nothing: the others are points by their command."""
@@ -71,7 +71,7 @@ def started(cls: type[Any], settings: Any, url: str, say: Callable[[Any], None])
     handlers = list(logging.root.handlers)
     component._setup_component(conf, context)
     logging.root.handlers[:] = handlers  # pystorm's would hold the component, and all it knows
-    component.logger = _SILENT
+    component.logger = SILENT
     component.initialize(conf, context)
     return component
 

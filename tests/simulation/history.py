@@ -49,6 +49,8 @@ class History:
 
     def committed(self, command: tuple[bytes, ...]) -> None:
         """A commit of this command was carried out."""
+        if command[3] not in self._fences:
+            return  # another consumer's
         token = command[3 + int(command[2])]
         partition, position, floor = self._states[token]
         if floor >= 0 and floor not in self.floors[partition].values():

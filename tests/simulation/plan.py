@@ -70,7 +70,8 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class Rules:
-    """What a world is like. backlog: bytes that may wait in a partition's log."""
+    """What a world is like. backlog: bytes that may wait in a partition's log; second: whether a
+    second consumer reads it, and "holds" it or is "free"."""
 
     town: int
     blocks: int
@@ -79,6 +80,7 @@ class Rules:
     product: str
     live: bool
     backlog: int
+    second: str
     options: tuple[tuple[str, Any], ...]
 
 
@@ -113,6 +115,7 @@ def plan(seed: int) -> Plan:
         product=rng.choice(("redis7", "redis8", "valkey")),
         live=rng.random() < 0.5,
         backlog=rng.choice((700, 2_500, 1 << 20)),
+        second=rng.choice(("", "", "", "holds", "holds", "free")),
         options=tuple(options.items()),
     )
     return Plan(rules, steps)
@@ -124,6 +127,7 @@ KINDS: tuple[tuple[str, int, Weighted, Weighted], ...] = (
     ("poll", 8, {"ask": 1}, {"ask": 1}),
     ("deliver", 26, COMMANDS, STEPS),
     ("batch", 10, COMMANDS, STEPS),
+    ("second", 8, COMMANDS, STEPS),
     ("tick", 8, {"confirm": 2, "trim": 2}, SAVING),
     ("publish", 8, PUBLISHING, PUBLISHING),
     ("wake", 9, COMMANDS, STEPS | PUBLISHING),

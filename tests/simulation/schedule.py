@@ -7,7 +7,7 @@ import traceback
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.simulation import cast
+from tests.simulation import cast, second
 from tests.simulation.plan import Plan
 from tests.simulation.stage import Stage
 from tests.simulation.verdict import wrong
@@ -110,6 +110,7 @@ def _round(world: World, n: int) -> None:
         answer = functools.partial(world.answer, owner, number)
         world.give((task_actor, task), values, None, answer)
     task_actor.run(lambda: cast.give(task, tick=True))
+    second.follow_all(world)
     if n % 2:
         publish(world)
 

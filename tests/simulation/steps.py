@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tests.simulation import cast
+from tests.simulation import second as seconds
 from tests.simulation.plan import Step
 from tests.simulation.stage import Stage
 from tests.simulation.store import REFUSALS
@@ -55,6 +56,16 @@ def batch(world: World, step: Step) -> None:
     last = min(tail, first + (step.which >> 8) % 6)
     if first <= last and (chosen := world.task_for(step)):
         world.give(chosen, (p, first, last, 1 + step.which % 9), step.incident)
+
+
+def second(world: World, step: Step) -> None:
+    """The other consumer, where there is one, looks for what is new."""
+    if not world.rules.second:
+        return
+    chosen = world.free(world.seconds, step)
+    if chosen is None or step.size < 0.05:
+        chosen = seconds.new_second(world)
+    seconds.follow(world, chosen, step.which % PARTITIONS, step.incident)
 
 
 def tick(world: World, step: Step) -> None:
@@ -172,6 +183,7 @@ DO: dict[str, Callable[[World, Step], None]] = {
     "poll": poll,
     "deliver": deliver,
     "batch": batch,
+    "second": second,
     "tick": tick,
     "publish": publish,
     "wake": wake,

@@ -7,6 +7,7 @@ import struct
 import zlib
 from typing import Any
 
+from tests.simulation import second
 from tests.simulation.oracle import (
     Recomputed,
     Sums,
@@ -33,7 +34,7 @@ def wrong(world: World) -> list[str]:
     for p, want in enumerate(wanted):
         found += _partition(world, p, want)
     found += _published(world, wanted)
-    return found + _sent(world)
+    return found + _sent(world) + second.wrong(world)
 
 
 def _sent(world: World) -> list[str]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tests.simulation import cast, steps
+from tests.simulation import cast, second, steps
 from tests.simulation.actors import Actor, Hub, Incident
 from tests.simulation.disk import Disk
 from tests.simulation.history import History
@@ -82,6 +82,7 @@ class World(Misfortune):
         self.senders = {who: [Sender(self, who)] for who in "ab"}
         self.tasks: list[tuple[Actor, Any]] = []
         self.publishers: list[tuple[Actor, Any]] = []
+        self.seconds: list[second.Second] = []
         self.new_spout()
         self.new_task()
         self.new_publisher()
@@ -131,7 +132,7 @@ class World(Misfortune):
         self.publishers.append((actor, publisher))
 
     def everyone(self) -> list[Actor]:
-        mains = [a for a, _ in (*self.tasks, *self.publishers, self.spout)]
+        mains = [a for a, _ in (*self.tasks, *self.publishers, *self.seconds, self.spout)]
         mains += [s.actor for senders in self.senders.values() for s in senders]
         return [a for main in mains for a in (main, *main.writers)]
 
@@ -213,6 +214,7 @@ class World(Misfortune):
         return (
             all(senders[-1].done for senders in self.senders.values())
             and all(self.history.fence(p) == self.history.tail(p) for p in partitions)
+            and not second.waits(self)
             and not any(self.store.data.keys.get(key) for key in self._dirty)
         )
 
