@@ -21,7 +21,7 @@ from wattstorm.store.connection import Connection
 from wattstorm.store.deadletters import DeadLetters
 from wattstorm.store.disk import Disk
 from wattstorm.store.log import Log
-from wattstorm.stream.consumer import Consumer
+from wattstorm.stream.consumer import AS_LONG_AS_NEEDED, Consumer
 
 METERS = 10
 
@@ -116,6 +116,39 @@ def test_the_log_is_trimmed_behind_the_least_of_those_that_hold_it(
     saved(second)
     assert log.status(0).first == 4, "the first has its own wish"
     assert [entry.position for entry in log.read(0, 4, 4)] == [4]
+
+
+@pytest.mark.usefixtures("on_disk")
+@pytest.mark.parametrize("hold", [AS_LONG_AS_NEEDED, 0])
+def test_nothing_is_trimmed_before_the_sums_have_begun(
+    town: Town, connection: Connection, hold: int
+) -> None:
+    """Theirs is the log: a second consumer that is quicker to start leaves them all of it."""
+    append(town, 0, [block(i) for i in range(4)])
+    second = consumer(town, connection, hold=hold)
+    for position in (1, 2, 3, 4):
+        assert second.process(0, position, position)
+        saved(second)
+    assert Log(connection, "wattstorm").status(0).first == 1
+    bolt = started(AggregateBolt, town)
+    for position in (1, 2, 3, 4):
+        summed_and_saved(bolt, position)
+    assert nation(town) == dict.fromkeys(range(4), (1000, 10))
+    assert Log(connection, "wattstorm").status(0).first == 4
+
+
+@pytest.mark.usefixtures("on_disk")
+def test_one_that_begins_late_finds_what_there_is(town: Town, connection: Connection) -> None:
+    """It holds the log from then on; what was trimmed before is counted, and stops it not."""
+    append(town, 0, [block(0, 900), block(1), block(2), block(3, 400)])
+    bolt = started(AggregateBolt, town)
+    for position in (1, 2, 3, 4):
+        summed_and_saved(bolt, position)
+    first = Log(connection, "wattstorm").status(0).first
+    assert first > 1
+    assert consumer(town, connection).follow(0)
+    assert store_of(town, connection).audit() == {"entries": 5 - first, "lost_entries": first - 1}
+    assert peaks_in(town, connection) == dict.fromkeys(range(METERS), 400)
 
 
 @pytest.mark.usefixtures("on_disk")

@@ -295,7 +295,7 @@ class Log:
             self.connection,
             "trim the log",
             [keys.fence, keys.head, keys.log, keys.poison, self._backlog, keys.snapshots],
-            [token, position, nonce, consumer],
+            [token, position, nonce, consumer, SUMS if self.name == READINGS else ""],
         )
         if status == b"owner":
             raise FencedOff(partition, token, value.decode())

@@ -163,7 +163,8 @@ class Consumer(Failing, Taking):
             with measure.timed("fetch"):
                 entries = self.fetch(own.number, own.position + 1, last)
         except LogGap:
-            held = self.hold == AS_LONG_AS_NEEDED
+            # Who begins finds what there is: nothing was kept for it.
+            held = self.hold == AS_LONG_AS_NEEDED and own.position > 0
             if held or not self.pass_what_is_gone(own, {}):
                 raise
             return

@@ -1,7 +1,8 @@
 -- A consumer needs no entry up to a position any more: remove those that nobody needs.
 -- Below holders.lua.
 -- KEYS: fence, head, log, poison, backlog, snapshots
--- ARGV: token, position, nonce of the snapshot that reflects it ('': not asked), consumer's name
+-- ARGV: token, position, nonce of the snapshot that reflects it ('': not asked), consumer's name,
+--   the consumer without which nothing is trimmed ('': none)
 -- Returns {'ok', first position left}, {'owner', who} or {'moved', fence}.
 local fence = redis.call('HMGET', KEYS[1], 'owner', 'position')
 if fence[1] ~= ARGV[1] then return {'owner', fence[1] or 'nobody'} end
@@ -18,6 +19,8 @@ if holds(names, name) and position > number_in(KEYS[2], 'hold:' .. name) then
   redis.call('HSET', KEYS[2], 'hold:' .. name, ARGV[2], 'from:' .. name,
     string.format('%.0f', bytes_up_to(KEYS[3], KEYS[2], position)))
 end
+-- One that reads all of the log from its beginning, and has not begun yet, needs all of it.
+if ARGV[5] ~= '' and ARGV[5] ~= name and not holds(names, ARGV[5]) then return {'ok', first} end
 -- The log is trimmed behind the one that needs most of it, but for those that need too much.
 local appended, least = number_in(KEYS[2], 'appended'), nil
 for _, each in ipairs(names) do
