@@ -218,6 +218,23 @@ def test_a_log_is_held_for_one_that_lags_up_to_its_bound_and_no_further(
     assert backlog.read(connection, "wattstorm").waiting == 0
 
 
+@pytest.mark.usefixtures("on_disk")
+def test_one_that_is_run_no_more_is_let_go_of(town: Town, connection: Connection) -> None:
+    """Else what it held would stay, and producers would wait, for ever."""
+    append(town, 0, [block(i) for i in range(4)])
+    assert consumer(town, connection).process(0, 1, 1)
+    bolt, log = started(AggregateBolt, town), Log(connection, "wattstorm")
+    for position in (1, 2, 3, 4):
+        summed_and_saved(bolt, position)
+    assert (log.first(0), log.status(0).committed) == (1, len(block(0)))
+    log.let_go(PEAKS, town.partitions)
+    assert log.status(0).committed == 4 * len(block(0))
+    append(town, 0, [block(4)], first=5)
+    summed_and_saved(bolt, 5)
+    assert log.first(0) == 5
+    log.let_go("nobody", town.partitions)
+
+
 def test_a_block_that_one_cannot_bear_is_poison_to_it_alone(
     town: Town, connection: Connection
 ) -> None:

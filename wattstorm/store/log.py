@@ -30,6 +30,7 @@ PRODUCER_LIFETIME_S: Final = 7 * 86_400
 _JOINED: Final = 16_384  # blocks below this are copied into one send, others sent in place
 
 _APPEND, _CLAIM, _TRIM = Script("append", "add_entry"), Script("claim"), Script("trim", "holders")
+_LET_GO = Script("let_go", "holders")
 
 
 class Append(NamedTuple):
@@ -302,6 +303,13 @@ class Log:
         if status == b"moved":
             raise FenceMoved(partition, position, int(value))
         return int(value)
+
+    def let_go(self, consumer: str, partitions: Sequence[int]) -> None:
+        """A consumer that is not run any more holds these partitions no longer."""
+        calls: list[tuple[list[str], list[Argument]]] = [
+            ([self._keys(p).head, self._backlog], [consumer]) for p in partitions
+        ]
+        _LET_GO.run_many(self.connection, "let go of the log", calls)
 
     def first(self, partition: int) -> int:
         """The first position that is not trimmed."""

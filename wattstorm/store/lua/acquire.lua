@@ -38,10 +38,7 @@ if ARGV[4] ~= '0' and not holds(names, name) then
     own('from'), string.format('%.0f', number_in(KEYS[6], 'trimmed')))
   names[#names + 1] = name
 elseif ARGV[4] == '0' and holds(names, name) then
-  redis.call('HDEL', KEYS[6], own('done'), own('hold'), own('from'), own('bound'))
-  for i = #names, 1, -1 do
-    if names[i] == name then table.remove(names, i) end
-  end
+  without(KEYS[6], names, name)
 end
 redis.call('HSET', KEYS[6], 'holders', table.concat(names, ' '))
 if ARGV[4] ~= '0' then redis.call('HSET', KEYS[6], own('bound'), ARGV[4]) end

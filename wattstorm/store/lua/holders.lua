@@ -25,6 +25,15 @@ local function holds(names, name)
   return false
 end
 
+-- `names` without one of them, of which the head forgets all.
+local function without(head, names, name)
+  redis.call('HDEL', head, 'done:' .. name, 'hold:' .. name, 'from:' .. name, 'bound:' .. name)
+  for i = #names, 1, -1 do
+    if names[i] == name then table.remove(names, i) end
+  end
+  return names
+end
+
 -- Producers wait for the one that is farthest behind of those for whom they do.
 local function count_committed(head, backlog, names)
   local least
