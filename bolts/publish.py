@@ -16,11 +16,10 @@ from streamparse import Bolt
 
 from wattstorm.errors import RegisterError, StoreError
 from wattstorm.metering.aggregates import added
-from wattstorm.metering.block import Channel
 from wattstorm.metering.results import SlotRows, slot_rows
 from wattstorm.store.closing import Folding
 from wattstorm.store.control import partitions_of
-from wattstorm.store.results import Partials, ResultStore, Seen, Slot
+from wattstorm.store.results import Partials, ResultStore, Slot
 from wattstorm.stream.governing import Governing
 from wattstorm.stream.outfit import Outfit
 from wattstorm.tuples import CheckedEmits
@@ -82,7 +81,8 @@ class PublishBolt(CheckedEmits, Bolt):
             if deadlines:
                 seen = self.results.fences(self.partitions)
                 self.governing.hear(seen.registers, seen.rules)
-                slots |= self.due(seen)
+                passed = self.governing.finality.passed(seen.marks)
+                slots |= self.results.provisional(passed)
             ordered = sorted(slots)
             for at in range(0, len(ordered), SLOTS_AT_ONCE):
                 with self.outfit.instruments.timed("publish"):
@@ -98,12 +98,6 @@ class PublishBolt(CheckedEmits, Bolt):
             self.down = True
         rest = REST * (time.thread_time() - begun - CHEAP_S)
         self.rest_until = time.monotonic() + max(self.settings.results.publish_ms / 1000, rest)
-
-    def due(self, seen: Seen) -> set[Slot]:
-        """Published slots that their deadline makes final without a reading."""
-        passed = {int(c): self.governing.finality.passed(c, seen.marks) for c in Channel}
-        found = self.results.provisional(max(passed.values()))
-        return {(channel, slot) for channel, slot in found if slot <= passed[channel]}
 
     def grow(self, partitions: int) -> None:
         """A register that was extended meanwhile may have brought more."""
@@ -141,5 +135,5 @@ class PublishBolt(CheckedEmits, Bolt):
             return SlotRows()
         governing = self.governing
         day = int(governing.rules.calendar.dates_of([key[1]])[0])
-        late = key[1] <= governing.finality.passed(key[0], partials.fences.marks)
+        late = key[1] <= governing.finality.passed(partials.fences.marks)
         return slot_rows(added(parts), governing.scopes, day, governing.finality, late=late)

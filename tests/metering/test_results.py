@@ -62,18 +62,10 @@ def test_a_slot_is_final_when_all_of_its_rows_are() -> None:
 def test_the_last_partition_decides_within_the_patience() -> None:
     """Beyond it the foremost one does, whatever the others do."""
     rule = Finality(0.99, deadline_slots=10, patience_slots=100)
-    assert rule.passed(0, [{0: 500}, {0: 450}]) == 440
-    assert rule.passed(0, [{0: 550}, {0: 450}]) == rule.passed(0, [{0: 550}, {}]) == 440
-    assert rule.passed(0, [{0: 551}, {0: 450}]) == 441
-    assert rule.passed(0, [{}, {}]) == rule.passed(0, []) < 0
-
-
-def test_a_channel_that_a_partition_never_saw_holds_nothing_back() -> None:
-    """Most homes send no export: that their partition is alive, its import says."""
-    rule = Finality(0.99, deadline_slots=10, patience_slots=100)
-    marks = [{0: 500, 1: 480}, {0: 490}]
-    assert rule.passed(0, marks) == 480
-    assert rule.passed(1, marks) == 470
+    assert rule.passed([500, 450]) == 440
+    assert rule.passed([550, 450]) == rule.passed([550, -1]) == 440
+    assert rule.passed([551, 450]) == 441
+    assert rule.passed([-1, -1]) == rule.passed([]) < 0
 
 
 def test_sums_are_added_as_one_by_one_whatever_classes_they_have() -> None:

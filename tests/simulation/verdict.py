@@ -157,10 +157,9 @@ def _published(world: World, wanted: list[Wanted]) -> list[str]:
     stream = world.settings.stream
     deadline = round(stream.deadline_hours * 60 / stream.slot_minutes)
     # Each partition's own time counts; the foremost waits for the others as long as days are open.
-    patience, passed = stream.open_days * world.town.per_day, {}
-    for c in (0, 1):
-        came = [want.marks.get(c, max(want.marks.values(), default=-1)) for want in wanted]
-        passed[c] = max(min(came), max(came) - patience) - deadline
+    patience = stream.open_days * world.town.per_day
+    came = [max(want.marks.values(), default=-1) for want in wanted]
+    passed = max(min(came), max(came) - patience) - deadline
     total: dict[tuple[int, int], Sums] = {}
     for want in wanted:
         for key, sums in want.sums.items():
@@ -173,7 +172,7 @@ def _published(world: World, wanted: list[Wanted]) -> list[str]:
     found = _summed(world, total) + _logged(world, rows)
     for key, sums in sorted(total.items()):
         day = local_day(key[1], stream.slot_minutes, stream.time_zone)
-        late = key[1] <= passed[key[0]]
+        late = key[1] <= passed
         for label in labels():
             cells = [v for c, v in sums.of.items() if of_label(label, *c)]
             wh, n = sum(c[0] for c in cells), sum(c[1] for c in cells)

@@ -87,10 +87,8 @@ class Finality:
     stand still or never had a reading to be waited for no longer.
 
     >>> rule = Finality(coverage=0.99, deadline_slots=48, patience_slots=144)
-    >>> rule.passed(0, [{0: 100}, {0: 60}]), rule.passed(0, [{0: 1000}, {0: 60}])
-    (12, 808)
-    >>> rule.passed(0, [{0: 1000}, {}]), rule.passed(1, [{0: 900, 1: 870}, {0: 880}])
-    (808, 822)
+    >>> rule.passed([100, 60]), rule.passed([1000, 60]), rule.passed([1000, -1])
+    (12, 808, 808)
     """
 
     coverage: float
@@ -103,10 +101,10 @@ class Finality:
         closed the day itself."""
         return cls(coverage, rules.deadline_slots, rules.open_days * rules.grid.per_day)
 
-    def passed(self, channel: int, marks: Iterable[Mapping[int, int]]) -> int:
-        """The newest slot of a channel whose deadline has passed. marks: of each partition its
-        watermark by channel; where it never heard of this one, its others tell its time."""
-        stood = sorted(of.get(channel, max(of.values(), default=-1)) for of in marks) or [-1]
+    def passed(self, marks: Iterable[int]) -> int:
+        """The newest slot whose deadline has passed. marks: of each partition its watermark, -1
+        before any. It never falls while marks rise: what was final by its deadline stays so."""
+        stood = sorted(marks) or [-1]
         return max(stood[0], stood[-1] - self.patience_slots) - self.deadline_slots
 
 

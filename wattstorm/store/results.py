@@ -64,7 +64,7 @@ class Seen(NamedTuple):
 
     stamp: npt.NDArray[np.uint64]
     owners: tuple[str, ...]
-    marks: tuple[Mapping[int, int], ...] = ()
+    marks: tuple[int, ...] = ()
     lows: tuple[Mapping[int, int], ...] = ()
     folds: bytes = b""
     registers: tuple[str, ...] = ()
@@ -76,7 +76,7 @@ class Seen(NamedTuple):
         return cls(
             np.array([int(fence.get(b"position", 0)) for fence in fences], np.uint64),
             tuple(fence.get(b"owner", b"").decode() for fence in fences),
-            tuple(_by_channel(fence, b"mark:") for fence in fences),
+            tuple(max(_by_channel(fence, b"mark:").values(), default=-1) for fence in fences),
             tuple(_by_channel(fence, b"low:") for fence in fences),
             folds,
             tuple(fence.get(REGISTER.encode(), b"").decode() for fence in fences),
