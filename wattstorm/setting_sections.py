@@ -144,7 +144,7 @@ class Results:
         400, "days that published results stay; 0: for ever", low=0, high=36_500
     )
     publish_ms: int = setting(
-        100, "time between two publications of a changed slot", low=1, high=60_000
+        100, "least time between two publications of a changed slot", low=1, high=60_000
     )
     log_mb: int = setting(
         64,
