@@ -33,6 +33,9 @@ from wattstorm.tuples import BATCH_FIELDS, BatchRef, CheckedEmits
 WAIT_MS, QUIET_WAIT_MS = 5, 50
 """How long to wait in the store for the next entry: while batches are under way, whose acks wait
 meanwhile, and while none is. An entry ends the wait, so neither adds to anybody's latency."""
+PART_FULL = 2
+"""Batches that are not full are sent up to so many in flight: the one that is worked at and the
+one behind it. What comes meanwhile goes together into the next: one commit instead of many."""
 POLL_S = 0.002
 """Pause between two looks at the log while it cannot be waited for."""
 CHECK_S = 1.0
@@ -119,7 +122,7 @@ class ReadingsSpout(CheckedEmits, Spout):
         one. None at once if more could not be sent."""
         positions: dict[int, int] = {}
         for partition, plan in self._plans.items():
-            if plan.next is None or len(plan.pending) >= self._pending:
+            if plan.next is None or len(plan.pending) >= min(self._pending, PART_FULL):
                 return None
             positions[partition] = plan.next - 1
         busy = any(plan.pending for plan in self._plans.values())
@@ -189,6 +192,8 @@ class ReadingsSpout(CheckedEmits, Spout):
         plan, emitted = self._plans[partition], False
         while plan.next is not None and len(plan.pending) < self._pending and plan.next <= tail:
             last = min(tail, plan.next + self._max_blocks - 1)
+            if last - plan.next + 1 < self._max_blocks and len(plan.pending) >= PART_FULL:
+                break
             self._send(plan, BatchRef(partition, plan.next, last, plan.attempt))
             plan.next = last + 1
             emitted = True
@@ -200,6 +205,7 @@ class ReadingsSpout(CheckedEmits, Spout):
             return  # of an older attempt
         plan.backoff, plan.patience = BACKOFF_S[0], PATIENCE_S[0]
         plan.heard_at = time.monotonic()
+        self._poll_at = 0.0  # there is room for another
 
     def fail(self, tup_id: str) -> None:
         """Plan the partition again from its fence, after a pause that grows."""
