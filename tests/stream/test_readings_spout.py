@@ -53,6 +53,21 @@ def test_batches_come_in_order_and_are_bounded(town: Town) -> None:
     assert polled(spout) == [(0, 7, 8, 1)]
 
 
+def test_what_comes_while_two_batches_are_in_flight_goes_together(town: Town) -> None:
+    """One is worked at, one waits behind it: a third would be one more commit. A full one goes."""
+    town.options["batch.pending"] = 4
+    spout = started(ReadingsSpout, town)
+    assert polled(spout) == []
+    for number in (1, 2, 3):
+        append(town, 0, [b"x"], first=number)
+        assert polled(spout) == ([(0, number, number, 1)] if number < 3 else [])
+    append(town, 0, [b"x"], first=4)
+    spout.component.ack("0:1:1:1")
+    assert polled(spout) == [(0, 3, 4, 1)]
+    append(town, 0, [b"x"] * 4, first=5)
+    assert polled(spout) == [(0, 5, 7, 1)], "three are full; the eighth waits for more"
+
+
 def test_each_task_has_its_own_partitions(town: Town) -> None:
     """Together all of them, none twice."""
     for partition in range(5):
