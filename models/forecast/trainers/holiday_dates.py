@@ -13,10 +13,13 @@ YEARS_AHEAD = 12
 
 def holiday_dates(country: str, subdivision: str, first: int, last: int) -> Days:
     """datetime64[D], sorted: the holidays of a country ("FR", "AU") and its part ("VIC", "")."""
-    import holidays
-
     if not country:
         return np.array([], "datetime64[D]")
+    try:
+        import holidays
+    except ImportError as error:
+        what = f"the holidays of {country} need the package `holidays`: {error}"
+        raise UsageError(what, "pip install 'wattstorm[models]', or give no country") from error
     years = range(first, last + YEARS_AHEAD + 1)
     try:
         found = holidays.country_holidays(country, subdiv=subdivision or None, years=years)

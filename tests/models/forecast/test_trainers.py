@@ -133,7 +133,9 @@ def test_what_scores_imports_nothing_that_fits() -> None:
     """In a process of its own, as a worker: neither R's bridge nor pygam nor statsmodels."""
     code = (
         "import sys; import models.forecast.artefact, models.forecast.forecaster, "
-        "models.forecast.backtest, models.forecast.covariates, models.forecast.money; "
+        "models.forecast.backtest, models.forecast.covariates, models.forecast.money, "
+        "models.forecast.prices, models.forecast.hierarchy, models.forecast.registry, "
+        "models.forecast.forecaster_state; "
         "print(sorted({m.split('.')[0] for m in sys.modules} & {'rpy2', 'pygam', 'statsmodels', "
         "'scipy', 'pandas', 'polars', 'holidays', 'sklearn', 'lightgbm'}))"
     )
