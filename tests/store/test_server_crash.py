@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -67,6 +69,33 @@ def test_everything_killed_at_once_leaves_nothing_that_blocks(data: Path) -> Non
             os.kill(pid, signal.SIGKILL)
     with EmbeddedServer(data) as store:
         assert count(store.url) == 1
+    assert servers_in(data) == []
+
+
+DIES_AFTER_THE_START = """
+import os, signal, sys
+from pathlib import Path
+from wattstorm.store.server import EmbeddedServer
+real = EmbeddedServer._write_state
+def dying(self, binary, path, pid):
+    if pid:
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(self, binary, path, pid)
+EmbeddedServer._write_state = dying
+EmbeddedServer(Path(sys.argv[1])).acquire()
+"""
+
+
+def test_a_server_whose_pid_nobody_wrote_down_is_found_by_the_next(data: Path) -> None:
+    """Its holder died the moment after it was started: two servers would ruin the one AOF."""
+    with EmbeddedServer(data) as store:
+        assert count(store.url) == 1  # and this one's pid stays written down
+    died = subprocess.run([sys.executable, "-c", DIES_AFTER_THE_START, str(data)])
+    assert died.returncode == -signal.SIGKILL
+    wait_for(lambda: len(servers_in(data)) == 1)
+    with EmbeddedServer(data) as store:
+        assert count(store.url) == 2
+        assert len(servers_in(data)) == 1
     assert servers_in(data) == []
 
 

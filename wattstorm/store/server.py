@@ -34,6 +34,9 @@ from wattstorm.store.binary import ServerBinary, choose_binary
 from wattstorm.store.private import private_directory, socket_path
 
 LOG_LIMIT = 4 << 20  # bytes of server.log from which a start begins a new one
+STARTING = 0
+"""In place of a pid: who started the server may have died before it could write it down, so
+whoever holds the lock is the server."""
 STOP_TIMEOUT_S = 60.0  # a clean stop writes the rest of the AOF and syncs it
 
 # Children of this process, kept so that they are reaped (and not complained about) when they end.
@@ -163,6 +166,7 @@ class EmbeddedServer:
         lock = os.open(lock_path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._write_state(binary, path, STARTING)
             with self.log.open("ab") as log:
                 process = subprocess.Popen(
                     [str(binary.path), *_options(self.directory, path)],
@@ -203,8 +207,9 @@ class EmbeddedServer:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            pid = int(self._read_state().get("pid", STARTING))
             # After a SIGKILL during a rewrite its child holds the lock a little longer.
-            return _process_exists(int(self._read_state().get("pid", 0)))
+            return pid == STARTING or _process_exists(pid)
         else:
             return False
         finally:
