@@ -210,6 +210,18 @@ def test_a_version_that_is_not_here_stops_its_partition_and_says_so(town: Town) 
     assert curves(town)["nation"] == (100, 1, 3, 1)
 
 
+def test_a_partition_that_nobody_took_begins_with_the_newest_version(town: Town) -> None:
+    """Entries of older ones, said before its first owner came, change nothing, replayed or not."""
+    assert extended(town, "79,a,2010-01-01") == [1]
+    sent(town, 1, (2, 7, 0))
+    assert extended(town, f"79,b,{DAY}") == [3]
+    sent(town, 2, (2, 8, 1))
+    assert started(AggregateBolt, town).give(0, 1, 2, 1) == "ack"
+    assert started(AggregateBolt, town).give(0, 3, 4, 1) == "ack"
+    found = curves(town)
+    assert (found["nation"][:3], found["tariff:b"][:3]) == ((8, 1, 3), (8, 1, 2))
+
+
 def test_an_engine_with_an_older_register_is_refused(town: Town) -> None:
     """And so is another register under the same number: its sums would be of other meters."""
     old = town.register

@@ -120,6 +120,11 @@ class Sums:
         except (DataError, UnicodeDecodeError) as error:
             self.refuse(entry, "control", str(error))
             return
+        said = self._controlled.said if self._controlled else self.said
+        if entry.kind == REGISTER and version.number < Version.parse(said[REGISTER]).number:
+            # Its first owner came when a newer one was built already, and began with that.
+            self.partition.refuse(entry.position)
+            return
         if entry.kind == REGISTER:
             register = self.versions.open(version)
             slots = self.partition.apply_register(register, entry.position)
