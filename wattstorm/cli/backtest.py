@@ -109,7 +109,8 @@ def backtest(
     if json:
         print_json(figures)
     else:
-        shown = [(k, f"{v:,.3f}" if isinstance(v, float) else v) for k, v in figures.items()]
+        short = {k: v for k, v in figures.items() if not isinstance(v, list)}
+        shown = [(k, f"{v:,.3f}" if isinstance(v, float) else v) for k, v in short.items()]
         print(table(("figure", ">value"), shown))
 
 
@@ -152,6 +153,8 @@ def _figures(
         "mape_d7": metrics.mape(y, back(load, 7)[test]),
         "mape_d1": metrics.mape(y, last_known(load, models.known)[test]),
         "mape_as_fitted": metrics.mape(y, fitted),
+        # the model as fitted is silent where a lag is unknown: ours over the slots it answers
+        "mape_where_fitted": metrics.mape(np.where(np.isfinite(fitted), y, np.nan), point),
         "rmse": metrics.rmse(y, point),
         "bias": metrics.bias(y, point),
         "absolute_share": metrics.absolute_share(y, point),
