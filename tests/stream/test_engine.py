@@ -118,7 +118,7 @@ def test_a_killed_task_is_replaced_and_changes_nothing(
     """SIGKILL of one of each kind while batches are under way; the others live on."""
     stream = a_stream(2, 100, 96)
     engine = running(town)
-    wait_until(lambda: all_running(town), 30, "all tasks")
+    wait_until(lambda: all_running(town), 60, "all tasks")
     first = pids(town)
     killed = pids(town, component)[0]
     feed(town, stream)
@@ -138,7 +138,7 @@ def test_sums_do_not_wait_for_a_publisher_that_stands_still(
     """SIGSTOP of the publisher: all is committed, nothing is planned twice; then it publishes."""
     stream = a_stream(7, 100, 96)
     running(town)
-    wait_until(lambda: all_running(town), 30, "all tasks")
+    wait_until(lambda: all_running(town), 60, "all tasks")
     (publisher,) = pids(town, "publish")
     os.kill(publisher, signal.SIGSTOP)
     feed(town, stream)
@@ -157,7 +157,7 @@ def test_a_silent_worker_is_replaced(town: Town) -> None:
     stop = threading.Event()
     engine = Engine(town.settings, town.url, workers=2, stuck_s=3.0)
     thread, errors = in_thread(lambda: engine.run(should_stop=stop.is_set))
-    wait_until(lambda: all_running(town), 30, "all tasks")
+    wait_until(lambda: all_running(town), 60, "all tasks")
     first = pids(town)
     os.kill(first[1], signal.SIGSTOP)
     wait_until(lambda: all_running(town) and first[1] not in pids(town), 30, "a new task")
@@ -176,7 +176,7 @@ def test_a_stop_signal_ends_everything_cleanly(
     engine = running(town)
     with town.connect() as connection:
         wait_until(lambda: drained(town, connection), 60, "the log to be drained")
-        wait_until(lambda: all_running(town), 30, "all tasks")
+        wait_until(lambda: all_running(town), 60, "all tasks")
         children = pids(town)
         os.kill(engine.pid, number)
         assert engine.wait(30) == 0
@@ -188,7 +188,7 @@ def test_a_stop_signal_ends_everything_cleanly(
 def test_workers_die_with_their_supervisor(town: Town, running: Callable[..., Any]) -> None:
     """SIGKILL of the supervisor leaves nobody behind, and the next engine starts at once."""
     engine = running(town)
-    wait_until(lambda: all_running(town), 30, "all tasks")
+    wait_until(lambda: all_running(town), 60, "all tasks")
     children = pids(town)
     os.kill(engine.pid, signal.SIGKILL)
     engine.wait(10)
@@ -201,7 +201,7 @@ def test_a_second_engine_is_refused_and_told_who_runs(
 ) -> None:
     """Unless it takes over: then the first one ends, saying who took the store."""
     engine = running(town)
-    wait_until(lambda: all_running(town), 30, "all tasks")
+    wait_until(lambda: all_running(town), 60, "all tasks")
     with pytest.raises(EngineError, match=f"pid {engine.pid} on "):
         Engine(town.settings, town.url, workers=1).run(drain=True)
     assert engine.poll() is None
@@ -246,7 +246,7 @@ def test_each_topology_on_a_store_has_its_own_lease_and_heartbeats(
     stop = threading.Event()
     second = Engine(town.settings, town.url, topology="tests.stream.quiet:Quiet")
     running(town)
-    wait_until(lambda: all_running(town), 30, "all tasks")
+    wait_until(lambda: all_running(town), 60, "all tasks")
     thread, errors = in_thread(lambda: second.run(should_stop=stop.is_set))
 
     def workers(topology: str) -> list[str]:
@@ -375,7 +375,7 @@ def test_the_store_may_go_and_come_back(tmp_path: Path) -> None:
         stop = threading.Event()
         engine = Engine(town.settings, town.url, workers=2)
         thread, errors = in_thread(lambda: engine.run(should_stop=stop.is_set))
-        wait_until(lambda: all_running(town), 30, "all tasks")
+        wait_until(lambda: all_running(town), 60, "all tasks")
         first = pids(town)
         server.kill()
         time.sleep(2.5)
