@@ -76,6 +76,7 @@ def end(world: World, plan: Plan) -> list[str]:
         # Of two tasks that live, the one born earlier may not take from the other.
         world.new_task()
     world.new_publisher()
+    second.begin_end(world)
     for n in range(ROUNDS):
         _round(world, n)
         if world.hub.crashes:

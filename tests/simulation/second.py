@@ -58,6 +58,12 @@ def follow(world: World, second: Second, partition: int, incident: Incident | No
     actor.run(work, incident)
 
 
+def begin_end(world: World) -> None:
+    """Of two that live, or one that was born elsewhere, the older may not take from the newer."""
+    if world.rules.second and (len(world.seconds) > 1 or world.visits):
+        new_second(world)
+
+
 def follow_all(world: World) -> None:
     """At the end: one that lives takes all there is."""
     if not world.rules.second:

@@ -93,6 +93,23 @@ def test_a_store_that_went_one_batch_back_is_noticed_by_what_it_is_given(town: T
     assert nation(town) == dict.fromkeys(range(2), (1000, METERS))
 
 
+def test_a_memory_that_is_behind_the_fence_is_dropped(town: Town) -> None:
+    """The address led to an empty store for a moment: all that comes at home is ahead of what
+    the task knows, and would fail for ever."""
+    append(town, 0, [block(0), block(1), block(2)])
+    bolt = started(AggregateBolt, town)
+    assert bolt.give(0, 1, 2, 1) == "ack"
+    home = dumped(town)
+    go_back(town, {})
+    append(town, 0, [block(0)])
+    assert bolt.give(0, 1, 1, 1) == "fail"
+    assert bolt.give(0, 1, 1, 2) == "ack"
+    go_back(town, home)
+    assert bolt.give(0, 3, 3, 1) == "fail"
+    assert bolt.give(0, 3, 3, 2) == "ack"
+    assert nation(town) == dict.fromkeys(range(3), (1000, METERS))
+
+
 @pytest.mark.parametrize("carried_out", [True, False])
 def test_a_stop_in_doubt_saves_nothing(
     town: Town, monkeypatch: pytest.MonkeyPatch, carried_out: bool

@@ -150,6 +150,7 @@ class Consumer(Failing, Taking):
             self.still_there(own)
             return True
         if first > own.position + 1:
+            self.still_ours(own)
             return False
         while own.position < last:
             self.run_range(own, own.position + 1 if own.cautious else last)
@@ -270,6 +271,15 @@ class Consumer(Failing, Taking):
                 raise FenceMoved(own.number, own.position, found.position)
             own.token = own.store.renew(own.token)
         own.doubt = None
+
+    def still_ours(self, own: Owned) -> None:
+        """FencedOff or FenceMoved if the fence is not where memory left it: another took the
+        partition, or another store, or a backup, stands in this one's place."""
+        found = own.store.fence()
+        if found.token != own.token:
+            raise FencedOff(own.number, own.token, found.token)
+        if found.position != own.position:
+            raise FenceMoved(own.number, own.position, found.position)
 
     def still_there(self, own: Owned) -> None:
         """FenceMoved if the store went back meanwhile: the sums have not what memory has."""
