@@ -10,7 +10,6 @@ import pytest
 
 from tests.servers import TestServer
 from tests.stream.clocks import Clock, SyncedDisk
-from tests.stream.parts import append
 from tests.stream.peaks import consumer
 from tests.stream.town import DAY0, Town, a_town
 from wattstorm.metering import block as blocks
@@ -33,9 +32,16 @@ def connection(town: Town) -> Iterator[Connection]:
         yield connection
 
 
-def send(town: Town, count: int, first: int = 1) -> None:
-    made = [blocks.readings(0, np.arange(METERS), DAY0 + i, [100] * METERS) for i in range(count)]
-    append(town, 0, [blocks.encode(block) for block in made], first=first)
+@pytest.fixture
+def log(connection: Connection) -> Log:
+    """One that the sums, which need all of the readings, do not read."""
+    return Log(connection, "wattstorm", name="other")
+
+
+def send(log: Log, count: int) -> None:
+    for i in range(count):
+        made = blocks.readings(0, np.arange(METERS), DAY0 + i, [100] * METERS)
+        assert log.append(0, "a", i + 1, blocks.encode(made), 1).status == "new"
 
 
 def saves(who: Consumer) -> int:
@@ -46,12 +52,12 @@ def saves(who: Consumer) -> int:
 
 
 def test_state_is_saved_when_its_time_has_come_and_not_before(
-    town: Town, connection: Connection
+    town: Town, connection: Connection, log: Log
 ) -> None:
     """`snapshot.every_s` after the last one; and only if there is anything to save."""
     clock = Clock()
-    who = consumer(town, connection, now=clock, disk=SyncedDisk(0.0))
-    send(town, 2)
+    who = consumer(town, connection, log, now=clock, disk=SyncedDisk(0.0))
+    send(log, 2)
     assert who.process(0, 1, 1)
     clock.at += 29
     assert saves(who) == 0
@@ -65,12 +71,12 @@ def test_state_is_saved_when_its_time_has_come_and_not_before(
 
 
 def test_a_log_is_trimmed_again_only_when_the_last_trim_is_on_disk(
-    town: Town, connection: Connection
+    town: Town, connection: Connection, log: Log
 ) -> None:
     """By the clock: the disk holds what was written before `until`."""
     clock, disk = Clock(), SyncedDisk()
-    who, log = consumer(town, connection, now=clock, disk=disk), Log(connection, "wattstorm")
-    send(town, 8)
+    who = consumer(town, connection, log, now=clock, disk=disk)
+    send(log, 8)
     seen = []
     for position in range(1, 9):
         clock.at += 60

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.stream import parts
 from tests.stream.contracts.consumers import ConsumerContract
 from tests.stream.contracts.holes import LogWithHoles
 from tests.stream.town import Town
@@ -17,16 +16,11 @@ from wattstorm.store.log import Log
 class TestOfTheStoresLog(ConsumerContract):
     @pytest.fixture
     def log(self, town: Town, connection: Connection) -> Log:
-        return town.log(connection)
+        return Log(connection, town.settings.store.prefix, name="other")
 
     @pytest.fixture
-    def append(self, town: Town, log: Log) -> Callable[[bytes], int]:
-        def append(data: bytes) -> int:
-            at = log.tails([0])[0] + 1
-            parts.append(town, 0, [data], first=at)
-            return at
-
-        return append
+    def append(self, log: Log) -> Callable[[bytes], int]:
+        return lambda data: log.append(0, "a", log.tails([0])[0] + 1, data, 1).position
 
 
 class TestOfALogWithHoles(ConsumerContract):
