@@ -273,7 +273,12 @@ def test_the_topology_says_how_many_tasks_there_are() -> None:
     assert Component("it", 2).task_names == ["it-0", "it-1"]
 
 
-@pytest.mark.parametrize("value", SWALLOWED, ids=repr)
+def _without_address(value: Any) -> str:
+    """Tests that are dealt out to two processes must be called the same in both."""
+    return repr(value).partition(" at 0x")[0]
+
+
+@pytest.mark.parametrize("value", SWALLOWED, ids=_without_address)
 def test_what_json_cannot_carry_raises_where_pystorm_would_lose_it(
     run: Callable[..., Stage], value: Any
 ) -> None:
@@ -282,7 +287,9 @@ def test_what_json_cannot_carry_raises_where_pystorm_would_lose_it(
         run([value])
 
 
-@pytest.mark.parametrize("value", [*SWALLOWED, (1,), "\ud800", [1, np.int64(2)]], ids=repr)
+@pytest.mark.parametrize(
+    "value", [*SWALLOWED, (1,), "\ud800", [1, np.int64(2)]], ids=_without_address
+)
 def test_checked_refuses_what_would_not_arrive_as_it_is(value: Any) -> None:
     """In the bolt itself, so that it is refused on Storm as well; the message has the place."""
     with pytest.raises(EmitError, match="value 1 of a tuple"):
