@@ -39,7 +39,12 @@ def record(monkeypatch: pytest.MonkeyPatch) -> list[Step]:
     steps: list[Step] = []
     execute, restart = model.Store.execute, model.Store.restart
 
+    asked: list[model.Store] = []
+
     def executed(self: model.Store, command: tuple[bytes, ...]) -> Any:
+        if not asked or asked[0] is not self:  # the address leads to another one
+            asked[:] = [self]
+            steps.append(("state", _copied(self.data), 0, None))
         refused = self.refuses
         answer = execute(self, command)
         kind = "refused" if refused else "command"
