@@ -17,7 +17,7 @@ from wattstorm.readers.results import Results
 from wattstorm.store.deadletters import DeadLetters
 from wattstorm.store.intake import Intake
 
-app = typer.Typer(help="What was refused, and why.", rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None)
 
 
 @app.callback(invoke_without_command=True)
