@@ -6,6 +6,9 @@ The discrete method (Wood, Li, Shaddick, Augustin, 2017) fits 48 models of two y
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -67,15 +70,32 @@ def _frame(formula: Formula, rows: Rows, r: Any, y: Floats | None = None) -> Any
     return r.DataFrame(columns)
 
 
+@contextmanager
+def _libraries_of_others() -> Iterator[None]:
+    """R puts its own folders before everybody's in LD_LIBRARY_PATH when it starts; a process that
+    this one starts later would load another Python's library out of them."""
+    name = "LD_LIBRARY_PATH"
+    before = os.environ.get(name)
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
+        if before is None:
+            os.unsetenv(name)  # R set it past Python
+        else:
+            os.environ[name] = before
+
+
 class Trainer:
     """Fits one slot's model. R is started once for the process."""
 
     def __init__(self) -> None:
         try:
-            import rpy2.robjects
+            with _libraries_of_others():
+                import rpy2.robjects
 
-            robjects: Any = rpy2.robjects
-            robjects.r("suppressMessages(library(mgcv))")
+                robjects: Any = rpy2.robjects
+                robjects.r("suppressMessages(library(mgcv))")
         except Exception as error:  # rpy2 raises what R's absence happens to raise
             what = f"R with mgcv cannot be started: {error}"
             raise TrainingError(

@@ -141,3 +141,11 @@ def test_what_scores_imports_nothing_that_fits() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_processes_that_follow_r_load_their_own_libraries() -> None:
+    """R's folders would come before a Python's own in all that this process starts later."""
+    trainer_named("mgcv")
+    asked = "import os, ssl; print(os.environ.get('LD_LIBRARY_PATH', ''))"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert "/R/" not in done.stdout
