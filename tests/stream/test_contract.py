@@ -22,7 +22,7 @@ from wattstorm.store.producer import Producer
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(100)]
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(330)
 def test_killed_between_each_two_steps_of_a_batch_a_snapshot_and_a_take_over(
     tmp_path: Path, running: Callable[..., Any]
 ) -> None:
@@ -32,7 +32,7 @@ def test_killed_between_each_two_steps_of_a_batch_a_snapshot_and_a_take_over(
         (tmp_path / "deaths").write_text("\n".join(DEATHS))
         stream = a_stream(5, 600, 96)
         engine = running(town, module="tests.stream.dying:DyingCurves")
-        feeding = Feeding(town, stream, 300, 60)
+        feeding = Feeding(town, stream, 300, 140)
         feeding.start()
         feeding.finish()
         with town.connect() as connection:
