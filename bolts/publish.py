@@ -10,6 +10,7 @@ tell it not to wait for the next tick.
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from typing import Any
 
 from streamparse import Bolt
@@ -115,7 +116,7 @@ class PublishBolt(CheckedEmits, Bolt):
         for _ in range(READ_AGAIN):
             partials = self.results.read_partials(slots, self.partitions)
             self.governing.hear(partials.fences.registers, partials.fences.rules)
-            rows = {slot: self.rows(slot, partials) for slot in slots}
+            rows = self.rows(slots, partials)
             moved = False
             for day in sorted({slot // per_day for _, slot in slots}):
                 of_day = {key: row for key, row in rows.items() if key[1] // per_day == day}
@@ -128,12 +129,19 @@ class PublishBolt(CheckedEmits, Bolt):
         """A clean stop: what was committed is published."""
         self.flush(list(self.partitions), deadlines=True)
 
-    def rows(self, key: Slot, partials: Partials) -> SlotRows:
-        """The slot's result in each scope, out of what all partitions say of it."""
-        parts = [*partials.sums[key], partials.closed.get(key)]
-        if not any(parts):  # its results have expired before its deadline, and its sums with them
-            return SlotRows()
+    def rows(self, slots: Collection[Slot], partials: Partials) -> dict[Slot, SlotRows]:
+        """The slots' results in each scope, out of what all partitions say of them."""
         governing = self.governing
-        day = int(governing.rules.calendar.dates_of([key[1]])[0])
-        late = key[1] <= governing.finality.passed(partials.fences.marks)
-        return slot_rows(added(parts), governing.scopes, day, governing.finality, late=late)
+        passed = governing.finality.passed(partials.fences.marks)
+        days = governing.rules.calendar.dates_of([slot for _, slot in slots]).tolist()
+        rows = {}
+        for key, day in zip(slots, days, strict=True):
+            parts = [*partials.sums[key], partials.closed.get(key)]
+            if not any(parts):  # its results have expired before its deadline, its sums with them
+                rows[key] = SlotRows()
+                continue
+            late = key[1] <= passed
+            rows[key] = slot_rows(
+                added(parts), governing.scopes, day, governing.finality, late=late
+            )
+        return rows

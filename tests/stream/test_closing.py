@@ -265,7 +265,7 @@ def test_sums_that_were_folded_after_they_were_read_are_not_written(stream: Stre
     slow = two_closed_days(stream)
     slots = sorted(stream.results.dirty(stream.town.partitions))
     read = slow.component.results.read_partials(slots, stream.town.partitions)
-    rows = {slot: slow.component.rows(slot, read) for slot in slots if slot[1] < DAY0 + 48}
+    rows = slow.component.rows([slot for slot in slots if slot[1] < DAY0 + 48], read)
     stream.publish.tick()
     write = slow.component.results.write
     assert write(DAY0 // 48, rows, stream.town.partitions, read.fences).moved

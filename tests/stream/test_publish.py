@@ -289,7 +289,7 @@ def test_a_commit_that_the_store_had_and_lost_is_not_published(
     read = publish.component.results.read_partials([(0, DAY0 + 5)], list(town.partitions))
     crash(server, kept)
     feed(aggregate, town, 0, 5, 2, wh=150, version=1)
-    slots = {slot: publish.component.rows(slot, read) for slot in read.sums}
+    slots = publish.component.rows(read.sums, read)
     day = DAY0 // 48
     assert publish.component.results.write(day, slots, town.partitions, read.fences).moved
     publish.tick()
