@@ -25,25 +25,6 @@ from models import score_weights as weights
 Floats = npt.NDArray[np.float64]
 GROUPS: Final = ((0, 1, 2, 3, 4, 5, 6), (5, 6, 7, 8, 9), (5, 6, 10, 11, 12))
 SEEDS: Final = (11, 12, 13)
-SHARES: Final = np.array(
-    [
-        0.999,
-        0.95,
-        0.9,
-        0.75,
-        0.5,
-        0.25,
-        0.1,
-        0.05,
-        0.03,
-        0.02,
-        0.01,
-        0.005,
-        0.003,
-        0.002,
-        0.001,
-    ]
-)
 
 
 def fit(x: Floats, bad: npt.NDArray[np.bool_], count: Floats) -> tuple[Floats, Floats]:
@@ -99,8 +80,11 @@ def main() -> None:
     print("BIAS", np.array2string(b.round(3), separator=", "))
     weights.WEIGHTS[:], weights.BIAS[:] = w.round(3), b.round(3)
     values, labels = gather("value")
-    tails = [np.quantile(v[k == CLEAN], 1 - SHARES) for v, k in zip(values, labels, strict=True)]
-    print("REFERENCE_P", np.array2string(SHARES, separator=", "))
+    tails = [
+        np.quantile(v[k == CLEAN], 1 - weights.REFERENCE_P)
+        for v, k in zip(values, labels, strict=True)
+    ]
+    print("REFERENCE_P", np.array2string(weights.REFERENCE_P, separator=", "))
     print("REFERENCE_VALUE", np.array2string(np.mean(tails, axis=0).round(3), separator=", "))
 
 

@@ -34,10 +34,6 @@ class Store:
         """The log of readings."""
         return Log(self.connection, self.prefix)
 
-    def log_of(self, name: str) -> Log:
-        """Another log, by its name."""
-        return Log(self.connection, self.prefix, name=name)
-
     def partition(self, number: int, **which: Any) -> PartitionStore:
         """One partition's fence and sums; which: see `PartitionStore`."""
         return PartitionStore(self.connection, self.prefix, number, **which)
