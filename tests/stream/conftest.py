@@ -1,4 +1,4 @@
-"""Engines that a test starts, ended with it."""
+"""Engines that a test starts, ended with it; a connection to the store of its town."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.stream.town import Town
+from wattstorm.store.connection import Connection
 
 
 @pytest.fixture
@@ -27,3 +28,9 @@ def running() -> Iterator[Callable[..., Any]]:
                 process.wait(20)
             except Exception:
                 process.kill()
+
+
+@pytest.fixture
+def connection(town: Town) -> Iterator[Connection]:
+    with town.connect() as connection:
+        yield connection

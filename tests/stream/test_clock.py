@@ -27,12 +27,6 @@ def town(tmp_path: Path) -> Iterator[Town]:
 
 
 @pytest.fixture
-def connection(town: Town) -> Iterator[Connection]:
-    with town.connect() as connection:
-        yield connection
-
-
-@pytest.fixture
 def log(connection: Connection) -> Log:
     """One that the sums, which need all of the readings, do not read."""
     return Log(connection, "wattstorm", name="other")

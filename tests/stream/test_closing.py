@@ -31,12 +31,6 @@ def town(tmp_path: Path) -> Iterator[Town]:
         yield a_town(tmp_path, server.url, 3 * METERS, METERS, snapshot__every_s=3600.0)
 
 
-@pytest.fixture
-def connection(town: Town) -> Iterator[Connection]:
-    with town.connect() as connection:
-        yield connection
-
-
 class Stream:
     """Partitions 0, 1 and 2, and a publisher; what was sent, to compare with."""
 

@@ -38,12 +38,6 @@ def town(tmp_path: Path) -> Iterator[Town]:
         )
 
 
-@pytest.fixture
-def connection(town: Town) -> Iterator[Connection]:
-    with town.connect() as connection:
-        yield connection
-
-
 class Feed:
     """Readings of one partition or the other, committed."""
 

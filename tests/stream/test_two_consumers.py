@@ -33,12 +33,6 @@ def town(tmp_path: Path) -> Iterator[Town]:
 
 
 @pytest.fixture
-def connection(town: Town) -> Iterator[Connection]:
-    with town.connect() as connection:
-        yield connection
-
-
-@pytest.fixture
 def on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """All that the store has written is on its disk."""
     monkeypatch.setattr(Disk, "holds", lambda *_: True)
