@@ -11,7 +11,7 @@ import pytest
 
 from tests.cluster.site import Site
 from tests.servers import TestServer
-from tests.stream.town import a_town, wait_until
+from tests.stream.town import Town, a_town, wait_until
 from wattstorm.cluster import development
 from wattstorm.cluster.development import Cluster
 from wattstorm.cluster.home import storm_home
@@ -51,9 +51,16 @@ def site(cluster: Cluster, tmp_path: Path) -> Iterator[Callable[..., Site]]:
     """Makes a town with a store of its own; its topologies are killed with the test."""
     made: list[Site] = []
 
-    def make(meters: int, partition_size: int, **options: Any) -> Site:
+    def make(
+        meters: int = 0,
+        partition_size: int = 0,
+        *,
+        of: Callable[..., Town] = a_town,
+        **options: Any,
+    ) -> Site:
         server = TestServer(tmp_path / "redis")
-        town = a_town(tmp_path, server.url, meters, partition_size, **options)
+        size = (meters, partition_size) if meters else ()
+        town = of(tmp_path, server.url, *size, **options)
         made.append(Site(cluster, server, town))
         return made[-1]
 
