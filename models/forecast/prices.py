@@ -70,37 +70,36 @@ class Tariff:
     colours: Mapping[str, str] = field(default_factory=dict)
     hourly: Mapping[str, MicroEur] = field(default_factory=dict)
 
-    @property
-    def version(self) -> str:
-        """Twelve letters: the same rule and announcements, the same version."""
-        told = [self.name, self.rule, sorted(self.colours.items())]
-        told += [[day, prices.tolist()] for day, prices in sorted(self.hourly.items())]
-        text = json.dumps(told, sort_keys=True, default=dict)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
-
     def day(self, day: np.datetime64, slots: int, calendar: Calendar) -> Priced:
         """Prices of each slot of a local day."""
-        kind = self.rule.get("kind")
-        if kind == "hourly":
+        if self.rule.get("kind") == "hourly":
             return self._hourly(day, slots)
-        rule, settled = self.rule, True
-        if kind == "colours":
-            colour = self.colours.get(str(day), "")
-            settled = bool(colour)
-            rule = _known(self.rule["colours"], colour or self.rule["usual"], "colour")
+        rule, told = self.rule, ""
+        if rule.get("kind") == "colours":
+            told = self.colours.get(str(day), "")
+            rule = _known(rule["colours"], told or rule["usual"], "colour")
+        settled = bool(told) or rule is self.rule
         if rule.get("kind", "periods") == "flat":
-            return Priced(np.full(slots, micro_eur(rule["price"])), self.version, settled)
-        return Priced(_periods(rule, day, slots, calendar), self.version, settled)
+            prices = np.full(slots, micro_eur(rule["price"]))
+        else:
+            prices = _periods(rule, day, slots, calendar)
+        return Priced(prices, self._version(told), settled)
 
     def _hourly(self, day: np.datetime64, slots: int) -> Priced:
         """The day's own prices, or those of the last day that has some."""
-        past = [d for d in sorted(self.hourly) if d <= str(day)]
+        past = max((d for d in self.hourly if d <= str(day)), default="")
         if not past:
             raise DataError(f"tariff {self.name!r} has no price up to {day}", "load its prices")
-        prices = self.hourly[past[-1]]
+        prices = self.hourly[past]
         if slots % len(prices):
             raise DataError(f"{len(prices)} prices for {slots} slots", "give one a slot or an hour")
-        return Priced(np.repeat(prices, slots // len(prices)), self.version, past[-1] == str(day))
+        version = self._version([past, prices.tolist()])
+        return Priced(np.repeat(prices, slots // len(prices)), version, past == str(day))
+
+    def _version(self, told: Any) -> str:
+        """Twelve letters of what the prices follow from: the rule, and what was announced."""
+        text = json.dumps([self.name, self.rule, told], sort_keys=True, default=dict)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _known(of: Mapping[str, Any], name: str, what: str) -> Any:
