@@ -16,10 +16,11 @@ Curves = dict[tuple[int, str], dict[int, bytes]]
 
 
 def entries(connection: Connection, prefix: str = "wattstorm") -> list[SlotChange]:
-    """All that the log holds, in its order; LogGap if a number is missing or there twice."""
+    """All slots that the log holds, in its order; LogGap if a number is missing or there twice."""
     log = Log(connection, prefix, name=SLOTS)
     head = log.status(0)
-    return [SlotChange.from_json(entry.data) for entry in log.read(0, head.first, head.tail)]
+    found = log.read(0, head.first, head.tail)
+    return [SlotChange.from_json(entry.data) for entry in found if entry.kind == "slot"]
 
 
 def replayed(changes: list[SlotChange]) -> Curves:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -14,15 +15,16 @@ from bolts.publish import PublishBolt
 from spouts.readings import ReadingsSpout
 from tests.servers import TestServer
 from tests.stream.parts import append, started
+from tests.stream.slotslog import entries as slots_log
 from tests.stream.town import Town
 from wattstorm.engine.watch import Watch
-from wattstorm.errors import RegisterError, UsageError
+from wattstorm.errors import RegisterError, StoreError, UsageError
 from wattstorm.files.meters import build_register
 from wattstorm.metering import block as blocks
 from wattstorm.metering.slots import LocalCalendar, SlotGrid
 from wattstorm.readers.results import Results
 from wattstorm.register.register import Register
-from wattstorm.store.control import REGISTER, RULES, Control
+from wattstorm.store.control import PRICES, REGISTER, RULES, WEATHER, Control, slots_control
 
 HEAD = "external_id,tariff,region,contracted_power_va,producer,valid_from\n"
 DAY = date(2024, 5, 10)
@@ -246,6 +248,33 @@ def test_the_same_is_said_once_and_an_older_word_not_at_all(town: Town) -> None:
         assert control.append(RULES, "another", before)[0].position == 0
         assert town.log(connection).tails([0]) == [1]
         assert town.log(connection).read(0, 1, 1)[0].kind == RULES
+
+
+def test_what_was_said_last_is_amended_once_whoever_else_speaks(town: Town) -> None:
+    """Repeated it appends nothing; if another spoke meanwhile, what it said is taken into account;
+    and whoever reads the log for slots is not disturbed."""
+    with town.connect() as connection:
+        control = slots_control(connection, "wattstorm")
+        other = iter(["a"])
+
+        def added(text: str) -> str:
+            if "a" in other:  # once
+                control.amend(WEATHER, lambda held: held + "a")
+            return text if "b" in text else text + "b"
+
+        assert control.amend(WEATHER, added).position == 2
+        assert control.newest(WEATHER, [0])[0].text == "ab"
+        assert control.amend(WEATHER, added).position == 0
+        assert slots_log(connection) == []
+        calls = itertools.count()
+        with pytest.raises(StoreError, match="5 others changed"):
+            control.amend(PRICES, lambda held: quarrel(control, str(next(calls))))
+
+
+def quarrel(control: Control, word: str) -> str:
+    """While it is thought what to say, another says something."""
+    control.append(PRICES, word, control.newest(PRICES, [0]))
+    return f"not {word}"
 
 
 def test_what_no_replay_needs_is_told_by_where_the_log_is_trimmed(town: Town) -> None:

@@ -1,24 +1,39 @@
 """Control entries: what decides how readings are read stands in the log, between them.
 
 A kind of control has one text in force at a time: `REGISTER` a version of the register, `RULES`
-the rules as JSON. The head of each partition's log keeps the text that was appended last, the
-fence the one that is in force at its position; before the first entry of a kind that is what
-the partition's first owner wrote there (`first:<kind>`). So an entry is appended once, however
-often whoever appends it is killed and starts again.
+the rules as JSON; in the log `slots` `MODEL` which models are live, `WEATHER` and `PRICES` what
+is known of them (docs/adr/0012-inputs.md). The head of each partition's log keeps the text that
+was appended last, the fence the one that is in force at its position; before the first entry of a
+kind that is what the partition's first owner wrote there (`first:<kind>`). So an entry is
+appended once, however often whoever appends it is killed and starts again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
+from wattstorm.errors import StoreError
 from wattstorm.store.connection import Connection
-from wattstorm.store.keys import READINGS, SUMS, log_keys, partition_keys, store_keys
+from wattstorm.store.keys import (
+    FORECASTS,
+    READINGS,
+    SLOTS,
+    SUMS,
+    log_keys,
+    partition_keys,
+    store_keys,
+)
 from wattstorm.store.scripts import Argument, Script
 
 REGISTER: Final = "register"
 RULES: Final = "rules"
 KINDS: Final = (REGISTER, RULES)
+MODEL: Final = "model"
+WEATHER: Final = "weather"
+PRICES: Final = "prices"
+RACES: Final = 5
+"""How often what was said last may change while it is decided what to say."""
 _APPEND: Final = Script("append_control", "add_entry")
 
 
@@ -108,5 +123,26 @@ class Control:
             for said, (status, value) in zip(where, answers, strict=True)
         ]
 
+    def amend(self, kind: str, change: Callable[[str], str], partition: int = 0) -> Placed:
+        """Append what `change` makes of the text that was said last ("" if none was), once:
+        position 0 if that is said already, so whoever is killed over it simply repeats it."""
+        for _ in range(RACES):
+            said = self.newest(kind, [partition])
+            text = change(said[0].text)
+            if text == said[0].text:
+                return Placed(partition, 0)
+            (placed,) = self.append(kind, text, said)
+            if placed.position:
+                return placed
+        raise StoreError(
+            f"{RACES} others changed what the stream is told of {kind} meanwhile",
+            "try again once they are done",
+        )
+
     def _fence(self, partition: int) -> str:
         return partition_keys(self.prefix, partition, self.log, self.consumer).fence
+
+
+def slots_control(connection: Connection, prefix: str) -> Control:
+    """The control of forecasts: models, weather and prices, between the slots that close."""
+    return Control(connection, prefix, SLOTS, FORECASTS)

@@ -42,7 +42,10 @@ READINGS: Final = "readings"
 SUMS: Final = "sums"
 """The consumer of `READINGS` that adds them up."""
 SLOTS: Final = "slots"
-"""The log of what is published: every change and every closing of a slot. One partition."""
+"""The log of what is published: every change and every closing of a slot; and of the models,
+weather and prices that forecasts are made with. One partition."""
+FORECASTS: Final = "forecasts"
+"""The consumer of `SLOTS` that forecasts them."""
 
 DIRTY: Final = "dirty"
 """Below `SUMS`: slots whose results are to be published anew."""

@@ -15,12 +15,10 @@ from wattstorm.errors import DataError, RegisterError
 from wattstorm.metering.rules import Rules
 from wattstorm.register.register import Register
 from wattstorm.register.versions import Version
-from wattstorm.store.control import REGISTER, RULES, Control, Placed
+from wattstorm.store.control import RACES, REGISTER, RULES, Control, Placed
 
 FIRST = "first:"
 """Before a kind, in the fence: what was in force before the log's first entry of it."""
-RACES = 5
-"""How often what was said last may change while it is decided what to say."""
 
 
 class NumberedRules(NamedTuple):
