@@ -20,8 +20,8 @@ class Sender:
 
     `at`: the next letter. `sent`: (partition, bytes) of all blocks that it was to send. `lost`,
     `taken`: it said that blocks are missing in the log, or that another process has its name.
-    `strayed`: it began while the address led elsewhere, and what it numbered there is not known
-    at home.
+    `strayed`: partitions of one that began while the address led elsewhere, and has sent them
+    nothing at home since.
     """
 
     def __init__(self, world: World, name: str, at: int = 0) -> None:
@@ -29,7 +29,8 @@ class Sender:
         self.letters = [letter for letter in world.town.letters if letter.producer == name]
         self.actor = world.actor(f"producer {name}")
         self.producer: Producer | None = None
-        self.lost = self.taken = self.strayed = False
+        self.lost = self.taken = False
+        self.strayed: set[int] = set()
         self.sent: list[tuple[int, bytes]] = []
 
     def successor(self, world: World, back: int) -> Sender:
@@ -60,7 +61,10 @@ class Sender:
                 if self.at < len(self.letters):
                     self.at += 1
                     self._queue(producer, self.letters[self.at - 1])
+            appended = {lane.partition for lane in producer.lanes if lane.pending}
             producer.flush()
+            if self.world.away is None:
+                self.strayed -= appended  # or home had said that it does not know its numbers
         except BlocksLost:
             self.lost = True
         except (LogFull, StoreError):
@@ -88,7 +92,7 @@ class Sender:
                 hold_s=3.0,
                 when_full=world.settings.log.when_full,
             )
-            self.strayed = world.away is not None
+            self.strayed = set(range(PARTITIONS)) if world.away else set()
             self._note(self.producer)
         return self.producer
 

@@ -212,7 +212,7 @@ def test_a_newer_process_takes_the_name_of_an_older_one(connection: Connection) 
     log = Log(connection, "w")
     log.claim("a", [0], "1")
     assert log.append(0, "a", 1, b"x", 1, session="1").status == "new"
-    assert log.claim("a", [0], "2") == [(True, 1, "2")]
+    assert log.claim("a", [0], "2") == [(True, 1, "1")]
     assert log.append(0, "a", 2, b"x", 1, session="1").status == "taken"
     assert log.append(0, "a", 2, b"x", 1, session="2").status == "new"
     assert log.claim("a", [0], "1") == [(False, 2, "2")]

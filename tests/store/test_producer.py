@@ -252,6 +252,40 @@ def test_an_older_process_of_the_same_name_is_stopped(connection: Connection) ->
     assert contents(connection) == [1]
 
 
+@pytest.mark.parametrize("sent", [0, 2])
+def test_a_producer_that_began_at_another_store_is_told_so(tmp_path: Path, sent: int) -> None:
+    """The address leads to another store while it starts; at home its numbers are used already,
+    and its blocks, those it sent there too, must not count as doubles of others."""
+    home, other = TestServer(tmp_path / "home"), TestServer(tmp_path / "other")
+    link = tmp_path / "address.sock"
+
+    def leads_to(here: TestServer, away: TestServer) -> None:
+        away.kill()
+        if not here.running:
+            here.start()
+        link.unlink(missing_ok=True)
+        link.symlink_to(here.socket)
+
+    leads_to(home, other)
+    with Connection(f"unix://{link}") as connection:
+        with producer(connection) as first:
+            for i in range(5):
+                first.send(block(i))
+        leads_to(other, home)
+        second = producer(connection)
+        for i in range(sent):
+            second.send(block(100 + i))
+        second.flush()
+        leads_to(home, other)
+        second.send(block(200))
+        with pytest.raises(StreamError, match="began with another store"):
+            second.flush()
+        with producer(connection) as third:  # as its remedy says
+            third.send(block(200))
+        assert contents(connection) == [0, 1, 2, 3, 4, 200]
+    home.kill()
+
+
 def test_a_producer_starts_though_the_stores_clock_was_ahead(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

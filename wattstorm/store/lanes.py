@@ -28,10 +28,13 @@ class Held:
 
 @dataclass(slots=True)
 class Lane:
-    """One partition, in order of numbers: `held` ends at `last`, `pending` begins after it."""
+    """One partition, in order of numbers: `held` ends at `last`, `pending` begins after it.
+
+    begun: the store's last number when the producer began."""
 
     partition: int
     last: int = 0
+    begun: int = 0
     pending: deque[Held] = field(default_factory=deque)
     held: deque[Held] = field(default_factory=deque)
     full: bool = False
@@ -46,7 +49,7 @@ class Lanes:
     """All lanes of a producer, and how much they hold together."""
 
     def __init__(self, lasts: Mapping[int, int]) -> None:
-        self.of = {partition: Lane(partition, last) for partition, last in lasts.items()}
+        self.of = {partition: Lane(partition, last, last) for partition, last in lasts.items()}
         self.pending = self.pending_bytes = self.held_bytes = 0
 
     def __iter__(self) -> Iterator[Lane]:

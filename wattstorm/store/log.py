@@ -48,8 +48,9 @@ class Appended(NamedTuple):
 
     status: "new"; "double", it is there already; "gap", earlier numbers are
     missing; "full"; "shed", counted and dropped; "taken", a newer process uses
-    the producer's name. position: in the log if new, else 0. last_number: the
-    last one that the store has of this producer in this partition.
+    the producer's name; "elsewhere", the number was used here before this session. position:
+    in the log if new, else 0. last_number: the last one that the store has of this producer in
+    this partition.
     """
 
     status: str
@@ -58,7 +59,8 @@ class Appended(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """taken: by who asked; last_number: the producer's; session: of who has the name now."""
+    """taken: by who asked; last_number: the producer's; session: of who had the name before, or,
+    where it was not to be taken, has it; "" for nobody."""
 
     taken: bool
     last_number: int

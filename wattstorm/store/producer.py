@@ -176,6 +176,8 @@ class Producer:
         for (lane, _), answer in zip(chosen, answers, strict=True):
             if answer.status == "taken":
                 raise self._name_taken()
+            if answer.status == "elsewhere":
+                raise self._elsewhere(lane, answer.last_number)
             if lane.partition in stuck:
                 continue
             if answer.status in ("full", "gap"):
@@ -208,9 +210,11 @@ class Producer:
         """Ask; what it took counts as taken, what it lost is pending again."""
         self._safety.reset()
         claims = self.log.claim(self.name, list(self.lanes.of), self._session)
-        for lane, (mine, last, _) in zip(self.lanes, claims, strict=True):
+        for lane, (mine, last, session) in zip(self.lanes, claims, strict=True):
             if not mine:
                 raise self._name_taken()
+            if session not in ("", self._session) and last > lane.begun:
+                raise self._elsewhere(lane, last)
             while lane.pending and lane.pending[0].number <= last:
                 self._taken(lane)
             if last < lane.last:
@@ -241,6 +245,13 @@ class Producer:
         return StreamError(
             f"another process sends as producer {self.name!r} since",
             "give each process its own name; the blocks still pending here were not taken",
+        )
+
+    def _elsewhere(self, lane: Lane, last: int) -> StreamError:
+        return StreamError(
+            f"producer {self.name!r} began with another store than the one that its address leads "
+            f"to now: partition {lane.partition} has numbers up to {last} here, from before it",
+            "start it again; what it sent meanwhile, and what is still pending, is not in this one",
         )
 
     # ------------------------------------------------------------ waiting
