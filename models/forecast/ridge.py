@@ -8,20 +8,20 @@ another view. One matrix W for all slots, one beta for each.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from models.forecast.calendar import TYPES, Floats
+from models.forecast.per_slot import PerSlot
 
 CLAMP = 4.0
 """Deviations from the training mean beyond which a covariate counts as at the bound."""
 
 
 @dataclass(frozen=True)
-class Ridge:
+class Ridge(PerSlot):
     """S slots, C covariates, I inputs (C and the calendar's), K random features.
 
     centre, scale: float64[I]. weights: float64[I, K]. bias: float64[K]. beta: float64[S, I + K].
@@ -38,14 +38,6 @@ class Ridge:
     mean: Floats
     deviation: Floats
     sd: Floats
-
-    @property
-    def slots(self) -> int:
-        return len(self.constant)
-
-    def gather(self, values: Mapping[str, Floats]) -> Floats:
-        """float64[..., S, C] of this model's covariates, in its order."""
-        return np.stack([values[name] for name in self.covariates], axis=-1)
 
     def features(self, x: Floats) -> Floats:
         """float64[..., S, I + K]; x: float64[..., S, C]."""

@@ -74,7 +74,7 @@ def test_an_unknown_covariate_makes_an_unknown_forecast_and_no_other(compiled: t
 
 
 def test_a_bank_scores_models_of_different_formulas_together(compiled: tuple) -> None:
-    """As each model alone, bit for bit, whichever the order of covariates."""
+    """As each model alone, bit for bit, whichever the order of covariates; effects, too."""
     model, _ = compiled
     load, _, values = four_hours()
     short = tuple(t for t in LAGS if t.x in ("toy", "temp", "day_type"))
@@ -84,6 +84,14 @@ def test_a_bank_scores_models_of_different_formulas_together(compiled: tuple) ->
     both = bank.predict(model.gather(values)[500])
     assert np.array_equal(both[0], model.predict(model.gather(values)[500]))
     assert np.allclose(both[1], other.predict(other.gather(values)[500]), rtol=1e-15)
+    days = model.gather(values)[500:503].copy()
+    days[0, 0, model.covariates.index("turn")] = np.nan
+    effects = bank.effects(days)
+    np.testing.assert_array_equal(effects[:, 0], model.effects(days))
+    assert np.allclose(
+        effects[1:, 1, :, : len(short)], other.effects(other.gather(values)[501:503])
+    )
+    assert (effects[:, 1, :, len(short) :] == 0).all()
 
 
 def test_too_few_days_are_refused_with_the_count() -> None:
