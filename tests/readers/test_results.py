@@ -14,7 +14,9 @@ import polars as pl
 import pytest
 
 import wattstorm.readers.accounts
+import wattstorm.readers.reader
 import wattstorm.readers.results
+import wattstorm.store.curves
 from tests.cli.commands import Wattstorm
 from wattstorm import Results
 from wattstorm.errors import UsageError
@@ -154,4 +156,5 @@ def test_the_documentation_runs(settings: Settings) -> None:
     found = doctest.testmod(wattstorm.readers.results, extraglobs={"settings": settings})
     assert found.attempted > 5
     assert found.failed == 0
-    assert doctest.testmod(wattstorm.readers.accounts).failed == 0
+    for module in (wattstorm.readers.accounts, wattstorm.readers.reader, wattstorm.store.curves):
+        assert doctest.testmod(module).failed == 0

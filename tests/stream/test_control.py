@@ -80,9 +80,9 @@ def curves(town: Town) -> dict[str, tuple[int, int, int, int]]:
         assert results.conservation().holds
         assert all(balance.holds for balance in results.balances()), results.balances()
         return {
-            label: tuple(map(int, (c.wh[0], c.readings[0], c.expected[0], c.revision[0])))
-            for label in results.labels
-            if len((c := results.curve(label, DAY, DAY)).wh)
+            label: tuple(int(n[there][0]) for n in (c.wh, c.readings, c.expected, c.revision))
+            for label, c in results.curves(first=DAY).items()
+            if (there := c.published).any()
         }  # type: ignore[misc]
 
 
@@ -188,8 +188,9 @@ def test_a_partition_that_a_register_adds_is_read_at_once(town: Town) -> None:
         publisher.give(partition, last)
     publisher.tick()
     with Results.open(town.settings) as results:
-        assert results.national(DAY).wh.tolist() == [107]
-        assert results.national(DAY).expected.tolist() == [4]
+        nation = results.national(DAY)
+        assert nation.wh[nation.published].tolist() == [107]
+        assert nation.expected[nation.published].tolist() == [4]
 
 
 def test_a_version_that_is_not_here_stops_its_partition_and_says_so(town: Town) -> None:

@@ -218,8 +218,10 @@ def _rows(
         columns = (c.wh, c.readings, c.expected, c.coverage, c.status)
         rows = zip(*(column.tolist() for column in columns), strict=True)
         whole = dict(zip(c.slots.tolist(), rows, strict=True))
-        found[label] = {slot: row for slot, row in whole.items() if row[2] or row[1]}
-        revisions |= dict(zip(c.slots.tolist(), c.revision.tolist(), strict=True))
+        there = set(c.slots[c.published].tolist())
+        found[label] = {s: row for s, row in whole.items() if s in there and (row[2] or row[1])}
+        of_slots = zip(c.slots.tolist(), c.revision.tolist(), strict=True)
+        revisions |= {slot: n for slot, n in of_slots if slot in there}
     return found, revisions
 
 

@@ -101,8 +101,8 @@ def print_tariffs(results: Results, register: Register, day: date) -> None:
     nation = results.national(day).total_wh
     for name in sorted(register.tariffs):
         curve = results.tariff(name, day)
-        peak = curve.local_labels()[int(curve.wh.argmax())][11:16] if len(curve) else ""
-        homes = int(curve.expected.max()) if len(curve) else 0
+        peak = curve.local_labels()[int(curve.wh.argmax())][11:16] if curve.published.any() else ""
+        homes = int(curve.expected.max()) if curve.published.any() else 0
         total = curve.total_wh
         rows.append((name, homes, f"{total:,}", f"{total / nation:.1%}", peak))
     out = console()

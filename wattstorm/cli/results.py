@@ -88,7 +88,7 @@ def _show(
     with Results.open(settings_of(context)) as results:
         first, last = results.days()
         curve = results.curve(label, when or last, when or last, channel)
-    if not len(curve):
+    if not curve.published.any():
         raise DataError(
             f"no {channel} results of {label} on {curve.first}",
             f"there are results from {first} to {last}",
@@ -106,7 +106,14 @@ def print_curve(curve: Curve) -> None:
     out = console()
     print_head(curve)
     rows = [
-        (label[11:], f"{wh:,}", f"{readings:,}/{expected:,}", f"{coverage:.1%}", revision, status)
+        (
+            label[11:],
+            f"{wh:,}" if revision else "",
+            f"{readings:,}/{expected:,}",
+            f"{coverage:.1%}",
+            revision or "",
+            status,
+        )
         for label, wh, readings, expected, coverage, revision, status in zip(
             curve.local_labels(),
             curve.wh.tolist(),
@@ -129,12 +136,18 @@ def print_head(curve: Curve) -> None:
     final = int((curve.status == "final").sum())
     out.print(
         f"{curve.label} · {curve.channel} · {_days(curve.first, curve.last)} "
-        f"({curve.calendar.time_zone}) · {energy(curve.total_wh)} in {len(curve)} slots, "
-        f"{final} final · coverage from {curve.coverage.min():.1%}",
+        f"({curve.calendar.time_zone}) · {energy(curve.total_wh)} in {_there(curve)} slots, "
+        f"{final} final · coverage from {curve.coverage[curve.status != 'awaited'].min():.1%}",
         style="bold",
         markup=False,
     )
     print_plot(out, curve.wh.tolist(), curve.local_labels())
+
+
+def _there(curve: Curve) -> str:
+    """Of how many slots there is a result."""
+    there = int(curve.published.sum())
+    return str(there) if there == len(curve) else f"{there} of {len(curve)}"
 
 
 def _days(first: date, last: date) -> str:

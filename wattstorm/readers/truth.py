@@ -42,7 +42,9 @@ def compare(results: Results, register: Register, truth: Truth) -> Verdict:
     for i, label in enumerate(scopes.labels()):
         found = np.zeros((len(rolled), 2), np.int64)
         curve = results.curve(label, days[0], days[1])
-        found[curve.slots - truth.first] = np.stack([curve.wh, curve.readings], axis=1)
+        at = curve.slots - truth.first
+        there = curve.published & (at >= 0) & (at < len(rolled))
+        found[at[there]] = np.stack([curve.wh, curve.readings], axis=1)[there]
         wrong += int((found != wanted[:, :, i]).any(axis=1).sum())
     audit = results.audit()
     names = sorted({*truth.counts, *(n for o in Outcome if audit.get(n := o.name.lower()))})
