@@ -159,12 +159,13 @@ class WeatherBook:
         told = self._of.get((place, name)) or self._of.get((NATION, name), ())
         values, issued = np.full(len(at), np.nan), np.full(len(at), -1, np.int64)
         for vintage in told:
-            open_ = np.isnan(values)
-            if vintage.issued > issue or not open_.any():
+            if vintage.issued > issue:
                 continue
-            said = vintage.at(at)
-            fresh = open_ & np.isfinite(said)
-            values[fresh], issued[fresh] = said[fresh], vintage.issued
+            asked = np.isnan(values) & (at >= vintage.first) & (at < vintage.end)
+            if asked.any():
+                said = vintage.at(at[asked])
+                values[asked] = said
+                issued[asked] = np.where(np.isfinite(said), vintage.issued, -1)
         return Known(values, issued)
 
     def text(self) -> str:

@@ -18,6 +18,7 @@ from models.forecast.covariates import covariates
 from models.forecast.days import Table, by_day
 from models.forecast.trainers.holiday_dates import holiday_dates
 from models.forecast.trusted import trusted
+from wattstorm.cli.columns import read_table
 from wattstorm.errors import IngestError, UsageError
 
 Floats = npt.NDArray[np.float64]
@@ -61,7 +62,7 @@ class Series:
         """The file as local days, its load under "load"."""
         if self.minutes not in (10, 15, 30, 60):
             raise UsageError(f"slots of {self.minutes} minutes", "take 10, 15, 30 or 60")
-        frame = _read(self.file)
+        frame = read_table(self.file)
         names = {"load": self.load, **self.weather}
         missing = [c for c in (self.time, *names.values()) if c not in frame.columns]
         if missing:
@@ -138,12 +139,3 @@ def training_end(table: Table, until: str) -> int:
     if count == 0:
         raise UsageError(f"--until {until} lies before the file's first day", f"{table.days[0]}")
     return count
-
-
-def _read(file: Path) -> pl.DataFrame:
-    try:
-        if file.suffix == ".parquet":
-            return pl.read_parquet(file)
-        return pl.read_csv(file, try_parse_dates=True)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise IngestError(f"{file} cannot be read: {error}", "give Parquet or CSV") from error

@@ -23,6 +23,7 @@ from wattstorm.cli import (
     generate,
     ingest,
     models,
+    prices,
     register,
     results,
     run,
@@ -30,6 +31,7 @@ from wattstorm.cli import (
     status,
     storm,
     train,
+    weather,
 )
 from wattstorm.cli.common import Given, complain, log_to_stderr, say
 from wattstorm.errors import WattstormError
@@ -53,6 +55,8 @@ app.add_typer(results.app, name="results", short_help="Curves: national, tariff,
 app.command("train", short_help="Forecast models of a curve.")(train.train)
 app.command("backtest", short_help="How good forecasts would have been.")(backtest.backtest)
 app.add_typer(models.app, name="models", short_help="Fitted models: list, promote, rollback.")
+app.add_typer(weather.app, name="weather", short_help="Weather that was said: load, show.")
+app.add_typer(prices.app, name="prices", short_help="Prices by tariff: load, show.")
 app.add_typer(sax.app, name="sax", short_help="Curves as words.")
 app.command("status", short_help="Lag, rates, refused readings, processes.")(status.status)
 app.add_typer(deadletters.app, name="dead", short_help="What was refused, and why.")
