@@ -75,9 +75,9 @@ def test_any_day_can_be_written_alone(tmp_path: Path) -> None:
 def test_ingest_reads_the_files_without_sorting(tmp_path: Path) -> None:
     for name in ("c.parquet", "c.csv"):
         write_parquet(TOWN, range(20), CHANGE, tmp_path / name, lambda m: external_ids(11, m))
-        count, sorted_, batches = read_files([tmp_path / name], Wanted(), 10_000)
-        assert (count, sorted_) == (20 * 142, False)
-        frame = pl.concat(list(batches))
+        source = read_files([tmp_path / name], Wanted())
+        assert (source.rows, source.sorted) == (20 * 142, False)
+        frame = source.frame.collect()
         assert frame["wh"].sum() == sum(
             int(TOWN.local_day(np.arange(20), day).sum(dtype=np.int64)) for day in CHANGE
         )

@@ -17,7 +17,7 @@ from wattstorm.cli.run import StoreKeeper
 from wattstorm.engine.supervisor import Engine
 from wattstorm.errors import StreamError
 from wattstorm.files.meters import build_register
-from wattstorm.files.readings import Wanted
+from wattstorm.files.readings import Wanted, read_files
 from wattstorm.ingest.from_files import send_files
 from wattstorm.readers.accounts import balance_line
 from wattstorm.readers.results import Results
@@ -54,9 +54,8 @@ def run(data: Path, workers: int) -> bool:
         out.print(f"store      {store.connection.info.product}, started for this demo")
         began = time.monotonic()
         with Terminal() as terminal:
-            sent = send_files(
-                store.connection, settings, register, [READINGS], Wanted(), listener=terminal
-            )
+            source = read_files([READINGS], Wanted())
+            sent = send_files(store.connection, settings, register, source, listener=terminal)
         out.print(
             f"ingest     {sent.sent:,} readings in {sent.blocks:,} blocks, "
             f"{time.monotonic() - began:.1f} s"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Final, Literal, NamedTuple
 
 import polars as pl
 
@@ -22,6 +23,23 @@ _EPOCH_US = (  # a number of up to so much is of this many µs: s, ms, µs, ns
     (10**17, 1),
 )
 _DAY_US = 86_400_000_000
+EXCEL: Final = "excel"
+"""As a time format: days since 1899-12-30, as a workbook keeps its dates."""
+_EXCEL_EPOCH_DAYS: Final = 25_569
+FACTORS: Final = {"wh": 1, "kwh": 1000, "mwh": 1_000_000}
+
+
+Ambiguous = Literal["null", "earliest", "latest"]
+"""Which of a clock's two equal hours a stamp without an offset means; null: nobody can say."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How stamps are read: zone of those without an offset, a format other than ISO 8601."""
+
+    time_zone: str
+    time_format: str = ""
+    ambiguous: Ambiguous = "null"
 
 
 class Stamps(NamedTuple):
@@ -29,6 +47,13 @@ class Stamps(NamedTuple):
 
     at: pl.Expr
     naive: pl.Expr
+
+
+class Energies(NamedTuple):
+    """wh: Int64; fraction: Boolean, whether whole Wh are not all that the cell says."""
+
+    wh: pl.Expr
+    fraction: pl.Expr
 
 
 def ids(name: str, dtype: pl.DataType) -> pl.Expr:
@@ -42,42 +67,50 @@ def ids(name: str, dtype: pl.DataType) -> pl.Expr:
     if dtype.is_float():
         whole = column.is_between(0, MAX_ID) & (column == column.floor())
         return pl.when(whole).then(column).cast(pl.UInt64, strict=False)
-    raise _unusable("a meter's id", dtype)
+    raise _unusable(name, "a meter's id", dtype)
 
 
-def stamps(name: str, dtype: pl.DataType, time_zone: str) -> Stamps:
+def stamps(name: str, dtype: pl.DataType, clock: Clock) -> Stamps:
     """ISO 8601 text, dates and times, or numbers of s, ms, µs or ns since the epoch."""
     column = pl.col(name)
+    if clock.time_format == EXCEL and (dtype.is_numeric() or dtype == pl.String):
+        days = column.cast(pl.Float64, strict=False)
+        us = ((days - _EXCEL_EPOCH_DAYS) * 86_400).round() * 1e6
+        local = us.cast(pl.Int64, strict=False).cast(pl.Datetime("us"))
+        return Stamps(_known(_zoned(local, clock)), local.is_not_null())
     if dtype == pl.String:
-        return _text_stamps(column.str.strip_chars(), time_zone)
+        return _text_stamps(column.str.strip_chars(), clock)
     if isinstance(dtype, pl.Datetime):
         if dtype.time_zone is not None:
             return Stamps(_known(column.dt.epoch("us")), pl.lit(False))
-        return Stamps(_known(_zoned(column, time_zone)), column.is_not_null())
+        return Stamps(_known(_zoned(column, clock)), column.is_not_null())
     if dtype.is_integer():
         return Stamps(_known(_scaled(column.cast(pl.Int64, strict=False))), pl.lit(False))
     if dtype.is_float():
         us = pl.when(column.is_finite()).then((column * 1e6).round())
         return Stamps(_known(us.cast(pl.Int64, strict=False)), pl.lit(False))
-    raise _unusable("a time stamp", dtype)
+    raise _unusable(name, "a time stamp", dtype)
 
 
-def energies(name: str, dtype: pl.DataType, unit: str) -> pl.Expr:
-    """Int64, Wh, rounded half-even; NaN, infinity and what needs more than 32 bits are null."""
-    factor = 1000 if unit.lower() == "kwh" else 1
+def energies(name: str, dtype: pl.DataType, unit: str) -> Energies:
+    """wh rounded half-even; NaN, infinity and what needs more than 32 bits are null."""
+    factor = FACTORS[unit.lower()]
     column = pl.col(name)
     if dtype.is_integer():
         wide = column.cast(pl.Int64, strict=False)
         wide = pl.when(wide.is_between(-MAX_WH, MAX_WH)).then(wide) * factor
-        return pl.when(wide.is_between(-MAX_WH, MAX_WH)).then(wide)
+        return Energies(pl.when(wide.is_between(-MAX_WH, MAX_WH)).then(wide), pl.lit(False))
     if dtype == pl.String:
         column = column.str.strip_chars().str.replace(",", ".", literal=True)
     elif not dtype.is_numeric():
-        raise _unusable("an energy", dtype)
-    wh = (column.cast(pl.Float64, strict=False) * factor).round(mode="half_to_even")
+        raise _unusable(name, "an energy", dtype)
+    exact = column.cast(pl.Float64, strict=False) * factor
+    wh = exact.round(mode="half_to_even")
     # Between two bounds: false for NaN as for infinity.
     fits = wh.is_not_nan() & wh.is_between(-MAX_WH, MAX_WH)
-    return pl.when(fits).then(wh).cast(pl.Int64, strict=False)
+    # A Float32 of kWh is off by millionths, which is no fraction of a Wh.
+    fraction = fits & ((exact - wh).abs() > 1e-3 * pl.max_horizontal(wh.abs() * 1e-3, 1.0))
+    return Energies(pl.when(fits).then(wh).cast(pl.Int64, strict=False), fraction)
 
 
 def versions(name: str) -> pl.Expr:
@@ -92,19 +125,19 @@ def versions(name: str) -> pl.Expr:
     )
 
 
-def _text_stamps(text: pl.Expr, time_zone: str) -> Stamps:
+def _text_stamps(text: pl.Expr, clock: Clock) -> Stamps:
     read = text.map_batches(
-        lambda stamps: _each_once(stamps, time_zone),
+        lambda stamps: _each_once(stamps, clock),
         return_dtype=pl.Struct({"at": pl.Int64, "naive": pl.Boolean}),
         is_elementwise=True,
     ).struct
     return Stamps(read.field("at"), read.field("naive"))
 
 
-def _each_once(stamps: pl.Series, time_zone: str) -> pl.Series:
+def _each_once(stamps: pl.Series, clock: Clock) -> pl.Series:
     """Struct of at and naive. Meters share their stamps: each text is parsed once a batch."""
     unique = pl.DataFrame({"text": stamps.unique()})
-    at, naive = _parsed_text(pl.col("text"), time_zone)
+    at, naive = (_parsed_as if clock.time_format else _parsed_text)(pl.col("text"), clock)
     known = unique.with_columns(at=at, naive=naive)
     rows = pl.DataFrame({"text": stamps}).join(
         known, on="text", how="left", nulls_equal=True, maintain_order="left"
@@ -112,14 +145,24 @@ def _each_once(stamps: pl.Series, time_zone: str) -> pl.Series:
     return rows.select(pl.struct("at", "naive").alias(stamps.name)).to_series()
 
 
-def _parsed_text(text: pl.Expr, time_zone: str) -> Stamps:
+def _parsed_as(text: pl.Expr, clock: Clock) -> Stamps:
+    """By the format that was given; with %z or %:z in it the stamps have their own offset."""
+    written = clock.time_format
+    if "%z" in written or "%:z" in written or "%#z" in written:
+        aware = text.str.to_datetime(written, time_unit="us", time_zone="UTC", strict=False)
+        return Stamps(_known(aware.dt.epoch("us")), pl.lit(False))
+    local = text.str.to_datetime(written, time_unit="us", strict=False)
+    return Stamps(_known(_zoned(local, clock)), local.is_not_null())
+
+
+def _parsed_text(text: pl.Expr, clock: Clock) -> Stamps:
     digits = text.str.contains(r"^\d{1,19}$")
     parts = text.str.extract_groups(_STAMP).struct
-    day, clock, seconds, fraction, offset = (parts.field(str(i)) for i in range(1, 6))
+    day, hour, seconds, fraction, offset = (parts.field(str(i)) for i in range(1, 6))
     local = pl.concat_str(
         day,
         pl.lit(" "),
-        clock.fill_null("00:00"),
+        hour.fill_null("00:00"),
         seconds.fill_null(":00"),
         fraction.fill_null(""),
     ).str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False)
@@ -132,14 +175,16 @@ def _parsed_text(text: pl.Expr, time_zone: str) -> Stamps:
         .then(_scaled(text.cast(pl.Int64, strict=False)))
         .when(offset.is_not_null())
         .then(local.dt.epoch("us") - minutes * 60_000_000)
-        .otherwise(_zoned(local, time_zone))
+        .otherwise(_zoned(local, clock))
     )
     return Stamps(_known(at), ~digits & local.is_not_null() & offset.is_null())
 
 
-def _zoned(naive: pl.Expr, time_zone: str) -> pl.Expr:
-    """A clock's hour that came twice, or never, is null: nobody can say which was meant."""
-    aware = naive.dt.replace_time_zone(time_zone, ambiguous="null", non_existent="null")
+def _zoned(naive: pl.Expr, clock: Clock) -> pl.Expr:
+    """A clock's hour that never came is null; one that came twice is, unless it was said which."""
+    aware = naive.dt.replace_time_zone(
+        clock.time_zone, ambiguous=clock.ambiguous, non_existent="null"
+    )
     return aware.dt.epoch("us")
 
 
@@ -157,7 +202,8 @@ def _known(at: pl.Expr) -> pl.Expr:
     return pl.when(at.is_between(0, days * _DAY_US)).then(at)
 
 
-def _unusable(what: str, dtype: pl.DataType) -> IngestError:
+def _unusable(name: str, what: str, dtype: pl.DataType) -> IngestError:
     return IngestError(
-        f"a column of type {dtype} cannot be read as {what}", "see wattstorm ingest -h"
+        f"{name.removeprefix('raw_')}: a column of type {dtype} cannot be read as {what}",
+        "name another column, see wattstorm ingest -h",
     )

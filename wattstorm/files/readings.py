@@ -7,6 +7,7 @@ counted), the cells as they stand (`raw_…`), and what they say:
     at        Int64    µs since the epoch
     wh        Int64    energy, rounded half-even to whole Wh
     version   Int64    0 where there is none
+    wrong     UInt8    0, or what is wrong with the row as a whole: BEYOND_HEADER, INCOMPLETE
 
 null where a cell cannot be read. Nothing here knows the register or the grid.
 """
@@ -15,70 +16,78 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, cast
 
 import polars as pl
 
-from wattstorm.errors import IngestError, UsageError
+from wattstorm.errors import IngestError
 from wattstorm.files import cells
-from wattstorm.setting_values import closest
+from wattstorm.files.cells import Ambiguous, Clock
+from wattstorm.files.columns import Taken, Wanted, take
+from wattstorm.files.regrid import BEYOND_HEADER, INCOMPLETE, regridded
+from wattstorm.files.survey import Survey, survey
+from wattstorm.files.tables import BEYOND, Table, expanded, open_table, unreadable
+from wattstorm.files.wide import unpivoted
 
-METER_NAMES: Final = ("meter", "external_id", "meter_id", "prm")
-TIME_NAMES: Final = ("ts_utc", "time", "timestamp", "ts", "start")
-ENERGY_NAMES: Final = {"kwh": "kWh", "wh": "Wh", "energy_kwh": "kWh", "energy_wh": "Wh"}
+__all__ = ["BEYOND_HEADER", "INCOMPLETE", "RAW", "Source", "Wanted", "read_files", "scan_readings"]
+
 RAW: Final = ("raw_meter", "raw_time", "raw_energy", "raw_version")
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Names of the columns ("": by the usual names), and how to read their cells."""
+class Source:
+    """What is read, and in which order. files: as `file` counts them; empty: those without any
+    row; sorted: whether the rows had to be put in order, which takes memory for all of them."""
 
-    meter: str = ""
-    time: str = ""
-    energy: str = ""
-    unit: str = ""
-    version: str = ""
-    time_zone: str = ""
-
-
-@dataclass(frozen=True)
-class Survey:
-    """One look at a file: how many rows, in which order, from when to when (µs)."""
-
+    files: tuple[Path, ...]
+    surveys: tuple[Survey, ...]
+    empty: tuple[Path, ...]
+    sorted: bool
     frame: pl.LazyFrame
-    rows: int
-    ordered: bool
-    first: int
-    last: int
+
+    @property
+    def rows(self) -> int:
+        return sum(found.rows for found in self.surveys)
+
+    def versioned(self, version: int) -> Source:
+        """The same readings under one version."""
+        of_all = pl.lit(version, pl.Int64).alias("version")
+        return replace(self, frame=self.frame.with_columns(of_all) if self.surveys else self.frame)
 
 
-def read_files(paths: Sequence[Path], wanted: Wanted, batch: int) -> tuple[int, bool, Batches]:
-    """(rows in all, whether they had to be sorted, batches of at most about `batch` rows).
+def read_files(paths: Sequence[Path], wanted: Wanted) -> Source:
+    """The files of these paths, looked at and in order of time.
 
-    Files in order of time, one after the other, are streamed as they are; any
-    others are put in order first, which takes memory for all their rows.
+    Files in order, one after the other, are streamed as they are; any others are put in order
+    first. UsageError, IngestError: where reading them as they are would give wrong numbers.
     """
-    surveys = [_survey(path, i, wanted) for i, path in enumerate(paths)]
-    surveys.sort(key=lambda survey: survey.first)
-    ordered = all(survey.ordered for survey in surveys) and all(
+    files = expanded(paths)
+    found = [(path, _survey(path, i, wanted)) for i, path in enumerate(files)]
+    surveys = sorted((s for _, s in found if s), key=lambda s: s.first)
+    empty = tuple(path for path, s in found if s is None)
+    ordered = all(s.ordered for s in surveys) and all(
         a.last <= b.first for a, b in itertools.pairwise(surveys)
     )
-    frame = pl.concat([survey.frame for survey in surveys], how="vertical")
+    if not surveys:
+        return Source(tuple(files), (), empty, False, pl.LazyFrame())
+    frame = pl.concat([s.frame for s in surveys], how="vertical")
     if not ordered:
         frame = frame.sort("at", maintain_order=True, nulls_last=True)
-    return sum(survey.rows for survey in surveys), not ordered, Batches(frame, batch)
+    return Source(tuple(files), tuple(surveys), empty, not ordered, frame)
 
 
 @dataclass(frozen=True)
 class Batches:
-    """The rows, as `polars.DataFrame`s; read while iterated."""
+    """The rows of a frame, as `polars.DataFrame`s; read while iterated."""
 
     frame: pl.LazyFrame
     size: int
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
+        if not self.frame.collect_schema():
+            return
         try:
             for frame in self.frame.collect_batches(
                 chunk_size=self.size, maintain_order=True, engine="streaming"
@@ -93,100 +102,91 @@ class Batches:
 
 def scan_readings(path: Path, index: int, wanted: Wanted) -> pl.LazyFrame:
     """The file's frame, unread and in its own order; IngestError, UsageError as `read_files`."""
-    return _survey(path, index, wanted).frame
+    found = _survey(path, index, wanted)
+    if found is None:
+        raise IngestError(f"{path} is empty", "give a file with rows")
+    return found.frame
 
 
-def _survey(path: Path, index: int, wanted: Wanted) -> Survey:
+def _survey(path: Path, index: int, wanted: Wanted) -> Survey | None:
+    table = open_table(path, wanted.form)
+    if table is None:
+        return None
+    if wanted.wide:
+        table, wanted = unpivoted(table, wanted)
+    taken = take(table, wanted)
     try:
-        source = _scan(path)
-        frame, naive = _parsed(source, path, index, wanted)
-        at = pl.col("at").drop_nulls()
-        found = (
-            frame.with_columns(naive.alias("naive"))
-            .select(
-                pl.len().alias("rows"),
-                (at.diff() < 0).sum().alias("back"),
-                at.min().alias("first"),
-                at.max().alias("last"),
-                pl.col("naive").sum().alias("naive"),
-            )
-            .collect(engine="streaming")
-            .row(0, named=True)
-        )
+        found = survey(path, taken, parsed(table, index, taken, wanted), wanted)
+        return regridded(found, wanted)
     except (pl.exceptions.PolarsError, OSError) as error:
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise IngestError(
-            f"{path} cannot be read: {why}", "is it a whole Parquet or CSV file?"
-        ) from error
-    if found["naive"] and not wanted.time_zone:
-        raise UsageError(
-            f"{path} has {found['naive']:,} time stamps without an offset",
-            "say which clock they are of: --time-zone UTC, --time-zone Europe/Paris",
+        raise unreadable(path, error) from error
+
+
+def parsed(table: Table, index: int, taken: Taken, wanted: Wanted) -> pl.LazyFrame:
+    """The table's frame, and two columns for the survey: naive, fraction (Boolean)."""
+    schema = dict(table.schema)
+    source = table.frame.with_row_index("row", offset=1)
+    time = pl.col(taken.time)
+    if taken.date:
+        time = _day_and_clock(taken, schema)
+        schema[taken.time] = pl.String()
+    of_text = table.first_line > 0
+    version: pl.Expr = pl.lit(wanted.constant_version).cast(pl.String)
+    if taken.version:
+        version = pl.col(taken.version)
+    beyond = pl.col(BEYOND).is_not_null() if of_text else pl.lit(False)
+    energy = pl.col(taken.energy)
+    if of_text:  # shown as it stands: "0,5" where 5 was cut off
+        energy = (
+            pl.when(beyond).then(pl.concat_str(energy, pl.lit(" | "), BEYOND)).otherwise(energy)
         )
-    return Survey(frame, found["rows"], not found["back"], found["first"] or 0, found["last"] or 0)
-
-
-def _scan(path: Path) -> pl.LazyFrame:
-    if path.suffix.lower() in (".parquet", ".pq"):
-        return pl.scan_parquet(path)
-    if path.suffix.lower() in (".csv", ".txt"):
-        with path.open("rb") as file:
-            header = file.readline()
-        # As text, so that one bad cell costs a row and not the file.
-        return pl.scan_csv(
-            path,
-            separator=";" if header.count(b";") > header.count(b",") else ",",
-            infer_schema=False,
-            encoding="utf8-lossy",
-            truncate_ragged_lines=True,
-        )
-    raise IngestError(f"{path} is neither .parquet nor .csv", "convert it, or rename it")
-
-
-def _parsed(
-    source: pl.LazyFrame, path: Path, index: int, wanted: Wanted
-) -> tuple[pl.LazyFrame, pl.Expr]:
-    """(the file's frame, which of its stamps have no offset)."""
-    schema = source.collect_schema()
-    meter = _column(path, schema.names(), wanted.meter, METER_NAMES, "--meter-column")
-    time = _column(path, schema.names(), wanted.time, TIME_NAMES, "--time-column")
-    energy = _column(path, schema.names(), wanted.energy, tuple(ENERGY_NAMES), "--energy-column")
-    unit = wanted.unit or ENERGY_NAMES.get(energy.lower(), "")
-    if not unit:
-        raise UsageError(f"the unit of column {energy!r} is not known", "add --unit kWh or Wh")
-    version = pl.lit(None, pl.String)
-    if wanted.version:
-        name = _column(path, schema.names(), wanted.version, (), "--version-column")
-        version = pl.col(name)
-    frame = source.with_row_index("row", offset=1).select(
+    frame = source.select(
         pl.lit(index, pl.UInt32).alias("file"),
         pl.col("row").cast(pl.UInt64),
-        pl.col(meter).alias("raw_meter"),
-        pl.col(time).alias("raw_time"),
-        pl.col(energy).alias("raw_energy"),
+        (pl.col(taken.meter) if taken.meter else pl.lit(wanted.meter_id)).alias("raw_meter"),
+        time.alias("raw_time"),
+        energy.alias("raw_energy"),
         version.alias("raw_version"),
+        pl.when(beyond).then(BEYOND_HEADER).otherwise(0).cast(pl.UInt8).alias("wrong"),
     )
-    stamp = cells.stamps("raw_time", schema[time], wanted.time_zone or "UTC")
+    if of_text:  # an empty line is no row
+        frame = frame.filter(~pl.all_horizontal(pl.col(*RAW[:3]).is_null()))
+    meter_type = schema[taken.meter] if taken.meter else pl.String()
+    stamp = cells.stamps("raw_time", schema[taken.time], _clock(wanted))
+    energies = cells.energies("raw_energy", schema[taken.energy], taken.unit)
     frame = frame.with_columns(
-        cells.ids("raw_meter", schema[meter]).alias("id"),
-        stamp.at.alias("at"),
-        cells.energies("raw_energy", schema[energy], unit).alias("wh"),
+        cells.ids("raw_meter", meter_type).alias("id"),
+        _at(stamp.at, schema[taken.time], wanted).alias("at"),
+        pl.when(pl.col("wrong") == 0).then(energies.wh).alias("wh"),
         cells.versions("raw_version").alias("version"),
+        stamp.naive.alias("naive"),
+        energies.fraction.alias("fraction"),
     )
     # One type for the cells as they stand, whatever the files: they are put together later.
-    return frame.with_columns(pl.col(*RAW).cast(pl.String)), stamp.naive
+    return frame.with_columns(pl.col(*RAW).cast(pl.String))
 
 
-def _column(path: Path, names: list[str], wanted: str, usual: tuple[str, ...], option: str) -> str:
-    if wanted and wanted not in names:
-        raise UsageError(
-            f"{path} has no column {wanted!r}",
-            closest(wanted, names) or f"it has {', '.join(names)}",
-        )
-    found = wanted or next((n for u in usual for n in names if n.lower() == u), "")
-    if not found:
-        raise UsageError(
-            f"{path} has none of the columns {', '.join(usual)}",
-            f"name it with {option}; the file has {', '.join(names)}",
-        )
-    return found
+def _clock(wanted: Wanted) -> Clock:
+    which = "earliest" if wanted.ambiguous == "order" else wanted.ambiguous or "null"
+    return Clock(wanted.time_zone or "UTC", wanted.time_format, cast(Ambiguous, which))
+
+
+def _at(early: pl.Expr, dtype: Any, wanted: Wanted) -> pl.Expr:
+    """With `ambiguous="order"`: of a meter's equal local stamps the first is the earlier hour."""
+    if wanted.ambiguous != "order":
+        return early
+    clock = replace(_clock(wanted), ambiguous="latest")
+    late = cells.stamps("raw_time", dtype, clock).at
+    again = pl.int_range(pl.len()).over("raw_meter", "raw_time") > 0
+    return pl.when(again).then(late).otherwise(early)
+
+
+def _day_and_clock(taken: Taken, schema: dict[str, Any]) -> pl.Expr:
+    """One text out of a column of days and one of times of day."""
+    day = pl.col(taken.date).cast(pl.String)
+    if schema[taken.date].is_temporal():
+        day = day.str.slice(0, 10)
+    clock = pl.col(taken.time).cast(pl.String).str.strip_chars()
+    if isinstance(schema[taken.time], pl.Time):
+        clock = clock.str.slice(0, 8)
+    return pl.concat_str(day.str.strip_chars(), pl.lit(" "), clock)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from wattstorm.files.readings import RAW, Wanted, read_files
+from wattstorm.files.readings import RAW, Batches, Source
 from wattstorm.ingest.dock import Dock, Patience, batch_of
 from wattstorm.ingest.readings import Cell, Listener, Origins, Readings, Silence
 from wattstorm.ingest.sent import Sent
@@ -27,25 +27,23 @@ def send_files(
     connection: Connection,
     settings: Settings,
     register: Register,
-    files: Sequence[Path],
-    wanted: Wanted,
+    source: Source,
     *,
     channel: Channel = Channel.IMPORT,
     block: int = 50_000,
     listener: Listener | None = None,
 ) -> Sent:
-    """Read the files and put their readings into the log."""
+    """Put the readings of files (see `read_files`) into the log."""
     heard = listener or Silence()
-    total, sorted_, batches = read_files(files, wanted, batch_of(register, block))
-    if sorted_:
-        heard.say(f"{total:,} rows are not in order of time and are sorted in memory")
+    if source.sorted:
+        heard.say(f"{source.rows:,} rows are put in order of time, in memory")
     patience = Patience(heard.say)
     with Dock(
         connection, settings, register, channel=channel, block=block, should_stop=patience
     ) as dock:
-        for frame in batches:
-            dock.load(readings_of(frame), origins_of(frame, files))
-            heard.progress(dock.received, total)
+        for frame in Batches(source.frame, batch_of(register, block)):
+            dock.load(readings_of(frame), origins_of(frame, source.files))
+            heard.progress(dock.received, source.rows)
     return dock.sent()
 
 
@@ -54,6 +52,7 @@ def readings_of(frame: pl.DataFrame) -> Readings:
     unreadable = np.zeros(len(frame), np.uint8)
     for name, cell in _CELLS.items():
         unreadable |= frame[name].is_null().to_numpy().astype(np.uint8) * np.uint8(cell)
+    unreadable |= frame["wrong"].to_numpy()  # bits of `Cell`, too
     return Readings(
         _filled(frame["id"], np.uint64),
         _filled(frame["at"], np.int64),

@@ -12,12 +12,18 @@ import numpy.typing as npt
 
 
 class Cell(IntFlag):
-    """The cells of a row, as bits: which of them could not be read."""
+    """What of a row could not be used, as bits: its cells, or the row as a whole.
+
+    BEYOND: more cells than the header has names; INCOMPLETE: of parts that were to be added up
+    to a slot not each is there once.
+    """
 
     METER = 1
     TIME = 2
     ENERGY = 4
     VERSION = 8
+    BEYOND = 16
+    INCOMPLETE = 32
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,10 @@ from wattstorm.register.register import Register
 
 FINE: Final = 0
 _US: Final = 1_000_000
+_WHOLE_ROW: Final = {
+    Cell.BEYOND: "more cells than the header names: is a decimal comma not quoted?",
+    Cell.INCOMPLETE: "not every part of the slot is there once",
+}
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,9 @@ class Router:
             return "not in the register"
         if outcome is Outcome.OFF_GRID:
             return f"starts no slot of {self.grid.minutes} minutes"
+        for cell, words in _WHOLE_ROW.items():
+            if unreadable & cell:
+                return words
         names = (str(cell.name).lower() for cell in Cell if unreadable & cell)
         return "cannot be read: " + ", ".join(names)
 

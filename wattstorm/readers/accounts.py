@@ -24,6 +24,8 @@ def _sum(counts: Mapping[str, int], outcomes: tuple[Outcome, ...]) -> int:
 class Conservation:
     """received = accepted + rejected + doubles, of all that the stream has dealt with.
 
+    conflicts: readings whose meter and slot had another value of the same version; the larger
+    counts, so some are among the accepted (won) and the others among the doubles (lost).
     rejected: by reason, found at ingest or in the stream. refused_blocks: log entries
     that could not be decoded, or that no bolt could bear (poison_blocks of them):
     their readings are in no figure of the equation.
@@ -32,6 +34,8 @@ class Conservation:
     >>> account = Conservation.of(audit, {"received": 8, "unreadable": 1})
     >>> account.line(), account.holds
     ('received 8 = accepted 4 + rejected 2 (too_old 1, unreadable 1) + doubles 2', True)
+    >>> Conservation.of({"received": 3, "new": 1, "conflict_won": 1, "conflict_lost": 1}).line()
+    'received 3 = accepted 2 (1 conflicts) + rejected 0 + doubles 1 (1 conflicts)'
     >>> Conservation.of({"refused_blocks": 3, "poison_blocks": 1}).line()
     'received 0 = accepted 0 + rejected 0 + doubles 0, without 3 refused blocks (1 poison)'
     """
@@ -42,6 +46,8 @@ class Conservation:
     rejected: Mapping[str, int]
     refused_blocks: int = 0
     poison_blocks: int = 0
+    conflicts_won: int = 0
+    conflicts_lost: int = 0
 
     @classmethod
     def of(
@@ -64,7 +70,13 @@ class Conservation:
             rejected,
             audit.get("refused_blocks", 0),
             audit.get("poison_blocks", 0),
+            audit.get("conflict_won", 0),
+            audit.get("conflict_lost", 0),
         )
+
+    @property
+    def conflicts(self) -> int:
+        return self.conflicts_won + self.conflicts_lost
 
     @property
     def holds(self) -> bool:
@@ -76,8 +88,8 @@ class Conservation:
         rejected = f"{sum(self.rejected.values()):,}" + (f" ({reasons})" if reasons else "")
         return (
             f"received {self.received:,} {'=' if self.holds else '≠'} "
-            f"accepted {self.accepted:,} + rejected {rejected} + doubles {self.doubles:,}"
-            + self._without()
+            f"accepted {self.accepted:,}{_of_them(self.conflicts_won)} + rejected {rejected} + "
+            f"doubles {self.doubles:,}{_of_them(self.conflicts_lost)}{self._without()}"
         )
 
     def _without(self) -> str:
@@ -87,7 +99,12 @@ class Conservation:
         return f", without {self.refused_blocks:,} refused blocks{poison}"
 
     def as_dict(self) -> dict[str, Any]:
-        return {**vars(self), "rejected": dict(self.rejected), "holds": self.holds}
+        plain = {**vars(self), "rejected": dict(self.rejected)}
+        return {**plain, "conflicts": self.conflicts, "holds": self.holds}
+
+
+def _of_them(conflicts: int) -> str:
+    return f" ({conflicts:,} conflicts)" if conflicts else ""
 
 
 def balance_line(balances: Sequence[DayBalance], most: int = 3) -> str:

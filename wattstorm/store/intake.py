@@ -10,12 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from wattstorm.errors import UsageError
 from wattstorm.store.connection import Connection
 from wattstorm.store.deadletters import DeadAccount
 from wattstorm.store.keys import store_keys
 
 TEXT_BYTES: Final = 400
 """What is kept of a row's place, of its cells and of what is wrong with it, each."""
+FIRST_REPLACEMENT: Final = 1 << 15
+MAX_VERSION: Final = 0xFFFF
 ROW_BYTES: Final = 3 * TEXT_BYTES + 200
 """What a refused row takes in the store, at most."""
 
@@ -43,6 +46,7 @@ class Intake:
         self.key = store_keys(prefix).ingest
         self.dead = f"{self.key}:dead"
         self.replayed = f"{self.key}:replayed"
+        self.replacements = f"{self.key}:replacements"
 
     def record(self, received: int, reasons: Mapping[str, int], rows: Sequence[RefusedRow]) -> None:
         """Add rows read, rows refused by reason, and the newest of the refused ones."""
@@ -61,6 +65,22 @@ class Intake:
             }
             pipeline.xadd(self.dead, fields, maxlen=self.keep, approximate=False)
         self.connection.run("count what was ingested", pipeline.execute)
+
+    def next_replacement(self) -> int:
+        """A version above all that were given before, for an ingest that replaces what is there.
+
+        From FIRST_REPLACEMENT on, so that it stands above what files name themselves.
+        """
+        number: Any = self.connection.run(
+            "number a replacement", lambda: self.connection.redis.incr(self.replacements)
+        )
+        version = FIRST_REPLACEMENT - 1 + int(number)
+        if version > MAX_VERSION:
+            raise UsageError(
+                f"{number:,} ingests have replaced readings, a version goes to {MAX_VERSION:,}",
+                "give the days in a new store",
+            )
+        return version
 
     def counts(self) -> dict[str, int]:
         """`received`: rows read by all ingests; the others: rows refused, by reason."""
