@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from wattstorm.errors import IngestError, UsageError
-from wattstorm.files.cells import stamps
+from wattstorm.files.cells import Clock, stamps
 
 
 def read_table(file: Path, *, as_text: bool = False) -> pl.DataFrame:
@@ -47,7 +47,7 @@ def seconds_of(frame: pl.DataFrame, column: str, time_zone: str) -> pl.Series:
     IngestError names the first row that holds none."""
     if frame.schema[column] == pl.Date:
         frame = frame.with_columns(pl.col(column).cast(pl.Datetime("us")))
-    at = stamps(column, frame.schema[column], time_zone).at
+    at = stamps(column, frame.schema[column], Clock(time_zone)).at
     seconds = frame.select((at // 1_000_000).alias("at"))["at"]
     if seconds.null_count():
         row = int(seconds.is_null().arg_max() or 0)

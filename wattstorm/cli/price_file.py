@@ -20,7 +20,7 @@ from models.forecast.days import wall_seconds
 from models.forecast.prices import micro_eur
 from wattstorm.cli.columns import column_of, needed_column, read_table, seconds_of
 from wattstorm.errors import DataError, IngestError, UsageError
-from wattstorm.files.readings import TIME_NAMES
+from wattstorm.files.columns import TIME_NAMES
 
 PRICE_NAMES: Final = {"eur_mwh": 1000, "price_eur_mwh": 1000, "eur_kwh": 1, "price_eur_kwh": 1}
 """Usual names of the column of prices, and how many kWh theirs are for."""

@@ -21,7 +21,7 @@ from wattstorm.cli.columns import (
     shown,
 )
 from wattstorm.errors import IngestError, UsageError
-from wattstorm.files.readings import TIME_NAMES
+from wattstorm.files.columns import TIME_NAMES
 
 TEMPERATURE_NAMES: Final = ("temp", "temperature", "celsius", "temp_c", "temperature_2m", "t2m")
 PLACE_NAMES: Final = ("place", "region", "station")

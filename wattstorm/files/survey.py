@@ -116,7 +116,7 @@ def interval(stamps: pl.DataFrame) -> int | None:
     """
     if not len(stamps):
         return None
-    usual = stamps.filter(pl.col("n") * 10 >= pl.col("n").max())["at"].to_numpy()
+    usual = stamps.filter(pl.col("n") * 4 >= pl.col("n").max())["at"].to_numpy()
     gaps = np.diff(usual) / _MINUTE_US
     if len(gaps) < FEWEST_GAPS:
         return None
