@@ -171,6 +171,37 @@ class Engine:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Serve:
+    host: str = setting("127.0.0.1", "the address that page and API listen on")
+    port: int = setting(8710, "the port", low=0, high=65_535)
+    certificate: str = setting("", "a PEM file: TLS is spoken", check=values.absolute_path)
+    key: str = setting("", "its private key, a PEM file", check=values.absolute_path)
+    insecure: bool = setting(
+        False, "listen on other addresses than loopback without TLS, as a proxy in front speaks it"
+    )
+    names: tuple[str, ...] = setting(
+        ("localhost", "127.0.0.1"), "host names that requests may be for, or *"
+    )
+    tokens: str = setting(
+        "",
+        "the file of tokens; empty: tokens.json in the data directory",
+        check=values.absolute_path,
+    )
+    anonymous: str = setting(
+        "auto",
+        "the role of who has no token; auto: reader on loopback, else none",
+        choices=("auto", "none", "reader", "analyst", "operator"),
+    )
+    per_second: float = setting(
+        20.0, "requests of one token in a second, on average", low=0.01, high=1e6
+    )
+    burst: int = setting(200, "requests of one token at once", low=1, high=1_000_000)
+    followers: int = setting(
+        2000, "clients that may follow the changes at once", low=1, high=100_000
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Storm:
     name: str = setting(
         "wattstorm", "what the topology is called on a cluster", check=values.key_prefix

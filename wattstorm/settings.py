@@ -33,6 +33,7 @@ from wattstorm.setting_sections import (
     Engine,
     Log,
     Results,
+    Serve,
     Snapshot,
     Store,
     Storm,
@@ -69,6 +70,7 @@ class Settings:
     dead_letters: DeadLetters = field(default_factory=DeadLetters)
     results: Results = field(default_factory=Results)
     engine: Engine = field(default_factory=Engine)
+    serve: Serve = field(default_factory=Serve)
     storm: Storm = field(default_factory=Storm)
     origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 

@@ -28,6 +28,7 @@ from wattstorm.cli import (
     results,
     run,
     sax,
+    serve,
     status,
     storm,
     train,
@@ -59,6 +60,8 @@ app.add_typer(weather.app, name="weather", short_help="Weather that was said: lo
 app.add_typer(prices.app, name="prices", short_help="Prices by tariff: load, show.")
 app.add_typer(sax.app, name="sax", short_help="Curves as words.")
 app.command("status", short_help="Lag, rates, refused readings, processes.")(status.status)
+app.command("serve", short_help="The HTTP API.")(serve.serve)
+app.add_typer(serve.tokens, name="tokens", short_help="Who may ask: add, list, revoke.")
 app.add_typer(deadletters.app, name="dead", short_help="What was refused, and why.")
 app.command("doctor", short_help="What is missing, and what to do about it.")(doctor.doctor)
 app.command("deploy", short_help="The stream on a Storm cluster.")(deploy.deploy)

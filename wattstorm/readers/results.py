@@ -24,6 +24,8 @@ import contextlib
 
 from wattstorm.metering.balance import DayBalance
 from wattstorm.readers.accounts import Conservation, Health, PartitionLag
+from wattstorm.readers.change import Change, Revision
+from wattstorm.readers.changes import Changes
 from wattstorm.readers.curve import Curve
 from wattstorm.readers.curves import Comparison, Curves
 from wattstorm.readers.health import HealthReader
@@ -31,6 +33,7 @@ from wattstorm.settings import Settings
 from wattstorm.store.connection import Connection, open_connection
 
 __all__ = [
+    "Change",
     "Comparison",
     "Conservation",
     "Curve",
@@ -38,10 +41,11 @@ __all__ = [
     "Health",
     "PartitionLag",
     "Results",
+    "Revision",
 ]
 
 
-class Results(Curves, HealthReader):
+class Results(Curves, Changes, HealthReader):
     """What a store has published. Made by `open`; close it, or use it in a `with`. Each noun is
     a base class in a file of its own.
 
