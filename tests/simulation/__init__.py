@@ -5,6 +5,7 @@
     stage     what they stand on instead of the machine's: clock, chance, files
     store     a model of Redis that runs the real Lua scripts, behind the real redis-py
     town      eight days of readings, with everything wrong that readings can have
+    registers how the town's register grows meanwhile; keeper: who says so, and other rules
     oracle    a plain recomputation of the log as it finally stands
     shrink    fewer steps that still fail
 

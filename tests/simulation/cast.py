@@ -24,12 +24,14 @@ STEPS = ("restored", "replay", "apply", "keep", "announce")
 
 
 def _with_points(method: str) -> Callable[..., Any]:
+    before, after = f"before {method}", f"after {method}"
+
     def step(self: Any, *arguments: Any) -> Any:
-        Stage.hub.point(f"before {method}")
+        Stage.hub.point(before)
         if method == "apply":
             self.applies(arguments[0])
         done = getattr(super(Steps, self), method)(*arguments)
-        Stage.hub.point(f"after {method}")
+        Stage.hub.point(after)
         return done
 
     return step

@@ -247,6 +247,16 @@ class Data:
         stream = self.read(key, Stream)
         return len(stream.entries) if stream else 0
 
+    def xdel(self, key: bytes, *ids: bytes) -> Any:
+        stream = self.read(key, Stream)
+        if stream is None:
+            return 0
+        self.change(key)
+        gone = {id_of(identity, 0) for identity in ids}
+        before = len(stream.entries)
+        stream.entries[:] = [entry for entry in stream.entries if entry[0] not in gone]
+        return before - len(stream.entries)
+
     def xtrim(self, key: bytes, how: bytes, limit: bytes, *_: bytes) -> Any:
         stream = self.read(key, Stream)
         if stream is None:
@@ -322,6 +332,7 @@ COMMANDS: dict[str, tuple[Callable[..., Any], int]] = {
     "ZREMRANGEBYSCORE": (Data.zremrangebyscore, WRITE),
     "XADD": (Data.xadd, GROWS),
     "XLEN": (Data.xlen, READ),
+    "XDEL": (Data.xdel, WRITE),
     "XTRIM": (Data.xtrim, WRITE),
     "XREAD": (Data.xread, READ),
     "XRANGE": (Data.xrange, READ),

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.simulation.store import Store
 from tests.simulation.values import Stream
 
 
+class Logged(NamedTuple):
+    """kind: '' for a block; arrived: ms; again: whether it had been a dead letter."""
+
+    kind: str
+    data: bytes
+    arrived: int
+    again: bool
+
+
 class History:
-    """Of each partition: position → (bytes, arrival in ms); position → (producer's key, its
-    number); and position → floor of the states that began after it without memory.
+    """Of each partition: position → entry; position → (producer's key, its number); and
+    position → floor of the states that began after it without memory.
 
     It follows the store: what the store loses is forgotten.
     """
@@ -20,7 +29,7 @@ class History:
         self._heads = [k.head.encode() for k in keys]
         self._fences = [k.fence.encode() for k in keys]
         self._logs = {k.log.encode(): p for p, k in enumerate(keys)}
-        self.entries: list[dict[int, tuple[bytes, int]]] = [{} for _ in keys]
+        self.entries: list[dict[int, Logged]] = [{} for _ in keys]
         self.numbers: list[dict[int, tuple[bytes, int]]] = [{} for _ in keys]
         self.floors: list[dict[int, int]] = [{} for _ in keys]
         self.poisoned: list[set[int]] = [set() for _ in keys]
@@ -33,15 +42,17 @@ class History:
     def fence(self, partition: int) -> int:
         return self._field(self._fences[partition], b"position")
 
-    def appended(self, command: tuple[bytes, ...]) -> None:
+    def appended(self, command: tuple[bytes, ...], script: str) -> None:
         """An append of this command was carried out."""
         partition = self._logs[command[3]]
         stream: Stream = self._store.data.keys[command[3]]
         (position, _), fields = stream.entries[-1]
         row = dict(zip(fields[::2], fields[1::2], strict=True))
-        self.entries[partition][position] = row[b"b"], int(row[b"t"])
-        arguments = command[3 + int(command[2]) :]
-        self.numbers[partition][position] = command[5], int(arguments[0])
+        kind, again = row.get(b"k", b"").decode(), script == "replay_letter"
+        self.entries[partition][position] = Logged(kind, row[b"b"], int(row[b"t"]), again)
+        if script == "append":
+            arguments = command[3 + int(command[2]) :]
+            self.numbers[partition][position] = command[5], int(arguments[0])
 
     def applies(self, own: Any) -> None:
         """A task is about to apply the entries after its state's position."""
@@ -63,7 +74,8 @@ class History:
         for p, entries in enumerate(self.entries):
             tail, fence = self.tail(p), self.fence(p)
             for position in [x for x in entries if x > tail]:
-                del entries[position], self.numbers[p][position]
+                del entries[position]
+                self.numbers[p].pop(position, None)
             for position in [x for x in self.floors[p] if x >= fence]:
                 del self.floors[p][position]
             self.poisoned[p] = {x for x in self.poisoned[p] if x <= fence}

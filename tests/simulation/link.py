@@ -1,6 +1,6 @@
 """redis-py's connection, with the model at its other end instead of a socket.
 
-Everything above it is redis-py's own: pools, pipelines, errors by class, parsed answers.
+Everything above it is redis-py's own: pipelines, retries, errors by class, parsed answers.
 """
 
 from __future__ import annotations
@@ -149,14 +149,16 @@ class Link(UnixDomainSocketConnection):
         return answer
 
     def _alive(self) -> bool:
-        store = self.line.store
+        store = self.lines[self.path].store
         return store.up and self._run == store.run_number
 
 
 def _packed(arguments: Any) -> tuple[bytes, ...]:
     # A name of two words is two arguments, as redis-py has it.
-    name, *rest = [a if type(a) is bytes else _encoded(a) for a in arguments]
-    return (*name.split(), *rest) if b" " in name else (name, *rest)
+    words = [
+        a if type(a) is bytes else a.encode() if type(a) is str else _encoded(a) for a in arguments
+    ]
+    return (*words[0].split(), *words[1:]) if b" " in words[0] else tuple(words)
 
 
 def _encoded(value: Any) -> bytes:

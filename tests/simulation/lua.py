@@ -39,21 +39,22 @@ class Scripts:
             self.call = before
 
     def _redis_call(self, *arguments: Any) -> Any:
-        given = [a if type(a) is bytes else _argument(a) for a in arguments]
-        value = self.call(*given)
+        for a in arguments:
+            if type(a) is not bytes:
+                arguments = tuple([b if type(b) is bytes else _argument(b) for b in arguments])
+                break
+        value = self.call(*arguments)
         return value if type(value) in _AS_THEY_ARE else self._to_lua(value)
 
     def _to_lua(self, value: Any) -> Any:
         if value is None:
             return False
-        if isinstance(value, Status):
-            return self._table({b"ok": bytes(value)})
-        if isinstance(value, list):
+        if type(value) is list:
             return self._table([v if type(v) in _AS_THEY_ARE else self._to_lua(v) for v in value])
-        return value
+        return self._table({b"ok": bytes(value)}) if type(value) is Status else value
 
 
-_AS_THEY_ARE = (bytes, int)
+_AS_THEY_ARE = frozenset((bytes, int))
 
 
 def _argument(value: Any) -> bytes:
@@ -66,18 +67,19 @@ def _argument(value: Any) -> bytes:
 
 def _answer(value: Any) -> Any:
     """A Lua value as a reply: a table ends at its first nil, a number loses its fraction."""
-    if isinstance(value, bytes):
+    if type(value) is bytes:
         return value
     if value is None or value is False:
         return None
-    if isinstance(value, int | float):  # true is 1
+    if type(value) in (int, float, bool):  # true is 1
         return int(value)
-    if (ok := value[b"ok"]) is not None:
+    if (first := value[1]) is None and (ok := value[b"ok"]) is not None:
         return Status(ok)
-    out, at = [], 1
-    while (item := value[at]) is not None:
-        out.append(_answer(item))
+    out, at, item = [], 1, first
+    while item is not None:
+        out.append(item if type(item) is bytes else _answer(item))
         at += 1
+        item = value[at]
     return out
 
 

@@ -22,11 +22,14 @@ from wattstorm.store.snapshots import FOREIGN_KEPT
 _OTHERS = {
     "XRANGE": "fetch",
     "HMGET": "ask",
+    "HGET": "said",
+    "XREVRANGE": "letters",
     "ZRANGE": "dirty",
     "TIME": "time",
     "ZRANGEBYSCORE": "provisional",
     "GET": "last_numbers",
 }
+_APPENDING = ("append", "append_control", "replay_letter")
 
 
 class Misfortune(Line):
@@ -55,21 +58,24 @@ class Misfortune(Line):
     # --- commands on their way
 
     def send(self, link: Link, command: tuple[bytes, ...]) -> Any:
-        name = step_name(command)
-        fate = self.hub.point(f"before {name}")
+        before, after = _points(step_name(command))
+        fate = self.hub.point(before)
         if fate:
             return self._befall(fate, command)
         if not link._alive():
             raise RedisConnectionError("Connection closed by server.")
         answer = self.carry_out(command)
-        self.hub.point(f"after {name}")
+        self.hub.point(after)
         return answer
 
     def carry_out(self, command: tuple[bytes, ...]) -> Any:
         answer = self.store.execute(command)
-        if isinstance(answer, list) and answer and answer[0] == b"new":
-            self.history.appended(command)
-        elif answer == [b"ok"] and script_names().get(command[1]) == "commit":
+        if command[0] != b"EVALSHA":
+            return answer
+        script = script_names()[command[1]]
+        if script in _APPENDING and _appended(answer):
+            self.history.appended(command, script)
+        elif answer == [b"ok"] and script == "commit":
             self.history.committed(command)
         return answer
 
@@ -143,6 +149,16 @@ class Misfortune(Line):
         self.store.restart()
 
 
+def _appended(answer: Any) -> bool:
+    """{'new', position, …}, or the position alone."""
+    return answer[0] == b"new" if isinstance(answer, list) else type(answer) is int and answer > 0
+
+
+@functools.cache
+def _points(step: str) -> tuple[str, str]:
+    return f"before {step}", f"after {step}"
+
+
 @functools.cache
 def script_names() -> dict[bytes, str]:
     """SHA-1 → name, of every script that wattstorm has."""
@@ -153,7 +169,10 @@ def script_names() -> dict[bytes, str]:
 
 def step_name(command: tuple[bytes, ...]) -> str:
     """What a command is for: a script's name, or a step of the contract."""
-    if command[0] == b"EVALSHA":
-        return script_names()[command[1]]
-    name = command[0].upper().decode().split()[0]
+    return script_names()[command[1]] if command[0] == b"EVALSHA" else _name_of(command[0])
+
+
+@functools.cache
+def _name_of(command: bytes) -> str:
+    name = command.upper().decode().split()[0]
     return _OTHERS.get(name, name.lower())

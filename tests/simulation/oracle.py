@@ -6,30 +6,27 @@ of the outcomes; docs/metering.md states the rules that it follows.
 
 from __future__ import annotations
 
-import functools
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from math import ceil
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from tests.simulation.town import (
-    EPOCH,
-    METERS,
-    PARTITION,
-    POISON_WH,
-    REGIONS,
-    TARIFFS,
-    Contract,
-    contracts,
+from tests.simulation.entries import (
+    decoded,
+    local_day,
+    midnight,
+    readings_of,
+    rules_in,
+    version_in,
 )
-from wattstorm.errors import BlockError
+from tests.simulation.registers import PARTITION, Grown
 from wattstorm.metering import block as blocks
 
 OUTSIDE = -1
 Key = tuple[int, int]
 """(channel, slot)."""
+Said = tuple[str, str]
+"""What is in force: a register version and rules, as the log says them."""
 
 
 @dataclass
@@ -56,54 +53,42 @@ class Wanted:
     highest: int = -1
     marks: dict[int, int] = field(default_factory=dict)
     """By channel the watermark; that of a memory that was lost stays."""
-
-
-@functools.cache
-def local_day(slot: int, minutes: int, zone: str) -> int:
-    """Days from the epoch to the local date of a slot."""
-    return (datetime.fromtimestamp(slot * minutes * 60, ZoneInfo(zone)).date() - EPOCH).days
-
-
-@functools.cache
-def midnight(day: int, minutes: int, zone: str) -> int:
-    """The first slot of a local day, in zones whose midnights begin a slot."""
-    date = EPOCH + timedelta(days=day)
-    start = datetime(date.year, date.month, date.day, tzinfo=ZoneInfo(zone))
-    return int(start.timestamp()) // (60 * minutes)
-
-
-@functools.cache
-def contract_of(meter: int, day: int) -> Contract | None:
-    """What holds for a meter on a local day."""
-    if not 0 <= meter < METERS:
-        return None
-    valid = [c for c in contracts()[meter] if c.day <= day]
-    return valid[-1] if valid else None
+    said: Said = ("", "")
+    """What is in force in the end."""
+    touched: dict[Key, Said] = field(default_factory=dict)
+    """What was in force when a slot last had to be published anew, by this partition."""
 
 
 @dataclass
 class Channel:
     """How far a channel of a partition has come. mark: its watermark; ring: the first slot of
-    the UTC days kept; claim: (newest slot, blocks, meters) of what was held back."""
+    the UTC days kept; since: what lies before had closed when register or rules last changed;
+    claim: (newest slot, blocks, meters) of what was held back."""
 
     mark: int
     ring: int = -1
+    since: int = -1
     claim: tuple[int, int, frozenset[int]] | None = None
 
 
 class Recomputed:
-    """One partition, entry by entry."""
+    """One partition, entry by entry. said: what was in force before the first; versions: those
+    that the register may have."""
 
-    def __init__(self, partition: int, settings: Any) -> None:
-        self.partition = partition
-        self.size = min(PARTITION, METERS - partition * PARTITION)
-        s = settings.stream
-        self.minutes, self.zone, self.open_days = s.slot_minutes, s.time_zone, s.open_days
-        self.per_day = 1440 // s.slot_minutes
-        self.future_s, self.margin = s.future_minutes * 60, s.power_margin
-        self.deadline = round(s.deadline_hours * 60 / s.slot_minutes)
+    def __init__(self, partition: int, said: Said, versions: tuple[Grown, ...]) -> None:
+        self.partition, self.versions = partition, versions
         self.wanted = Wanted()
+        self._in_force(*said)
         self.forget(-1)
+
+    def _in_force(self, register: str, rules: str) -> None:
+        self.said = self.wanted.said = (register, rules)
+        self.grown, plain = version_in(register, self.versions), rules_in(rules)
+        self.size = max(0, min(PARTITION, len(self.grown.contracts) - self.partition * PARTITION))
+        self.minutes, self.zone = plain["slot_minutes"], plain["time_zone"]
+        self.per_day, self.open_days = 1440 // self.minutes, plain["open_days"]
+        self.future_s, self.margin = plain["future_s"], plain["power_margin"]
+        self.deadline = plain["deadline_slots"]
 
     def forget(self, floor: int) -> None:
         """The memory was lost with every snapshot: slots up to `floor` are closed."""
@@ -111,14 +96,17 @@ class Recomputed:
         self.held: dict[tuple[int, int, int], tuple[int, int]] = {}
         self.channels: dict[int, Channel] = {}
 
-    def entry(self, data: bytes, arrived_ms: int, poisoned: bool) -> None:
+    def entry(self, kind: str, data: bytes, arrived_ms: int, poisoned: bool) -> None:
         audit = self.wanted.audit
+        if kind and not poisoned:
+            self._control(kind, data.decode())
+            return
+        audit.update(blocks=1)
         if poisoned:
             audit.update(refused_blocks=1, poison_blocks=1)
             return
-        try:
-            block = blocks.decode(data)
-        except BlockError:
+        block = decoded(data)
+        if block is None:
             audit.update(refused_blocks=1)
             return
         tally: Counter[tuple[int, str]] = Counter()
@@ -155,7 +143,7 @@ class Recomputed:
                 tally[OUTSIDE, outcome] += 1
                 continue
             inside = channel.ring <= slot < channel.ring + (self.open_days + 2) * self.per_day
-            low, stop = self._open(channel.mark)
+            low, stop = self._low(channel), self._open(channel.mark)[1]
             outcome = self._checked(meter, slot, wh, min(stop, end), low, inside)
             day = slot // self.per_day if inside else OUTSIDE
             held = self.held.get((block.channel, slot, meter))
@@ -165,7 +153,51 @@ class Recomputed:
                 tally[day, "wh_accepted"] += wh
                 tally[day, "wh_replaced"] += held[0] if held else 0
 
+    # --- what is in force
+
+    def _control(self, kind: str, text: str) -> None:
+        """From here on another version, or other rules. What had closed stays closed, and what is
+        held of open slots moves to where the register says now."""
+        register, rules = self.said
+        if kind == "register" and int(text.split()[0]) < int(register.split()[0]):
+            return  # its first owner began with a newer one
+        for channel in self.channels.values():
+            channel.since = self._low(channel)
+        before = self.grown
+        self._in_force(*((text, rules) if kind == "register" else (register, text)))
+        for channel in self.channels.values():
+            channel.ring = max(channel.ring, self._low(channel) // self.per_day * self.per_day)
+        self._move(before)
+        for number, slot in self.wanted.sums:
+            channel = self.channels.get(number)
+            if channel is not None and slot >= self._low(channel):
+                self.wanted.touched[number, slot] = self.said
+
+    def _move(self, before: Grown) -> None:
+        moved = set()
+        for (number, slot, meter), (wh, _) in self.held.items():
+            if slot < max(self._low(self.channels[number]), self.floor + 1):
+                continue
+            day = self._day(slot)
+            old, new = before.contract_of(meter, day), self.grown.contract_of(meter, day)
+            assert old is not None
+            assert new is not None
+            if old[1:3] == new[1:3]:
+                continue
+            sums = self.wanted.sums[number, slot]
+            moved.add((number, slot))
+            for contract, sign in ((old, -1), (new, 1)):
+                cell = sums.of[contract.tariff, contract.region]
+                cell[0] += sign * wh
+                cell[1] += sign
+        for key in moved:
+            self.wanted.sums[key].revision += 1
+
     # --- how far it has come
+
+    def _low(self, channel: Channel) -> int:
+        """The first slot that is taken."""
+        return max(self._open(channel.mark)[0], channel.since)
 
     def _open(self, mark: int) -> tuple[int, int]:
         """The first slot that is open, and the first that is too far ahead: in local days."""
@@ -240,7 +272,7 @@ class Recomputed:
         here = 0 <= meter - self.partition * PARTITION < self.size
         if not here:
             return "unknown_meter"
-        contract = contract_of(meter, self._day(slot)) if inside else None
+        contract = self.grown.contract_of(meter, self._day(slot)) if inside else None
         # In the days that are kept the register is asked first, elsewhere last.
         if low and inside and contract is None:
             return "unknown_meter"
@@ -265,8 +297,9 @@ class Recomputed:
         if held is not None and rank < held[1]:
             return "superseded"
         sums = self.wanted.sums.setdefault((channel, slot), Sums())
-        contract = contract_of(meter, self._day(slot))
+        contract = self.grown.contract_of(meter, self._day(slot))
         assert contract is not None
+        self.wanted.touched[channel, slot] = self.said
         cell = sums.of[contract.tariff, contract.region]
         self.held[key] = wh, rank
         self.wanted.highest = max(self.wanted.highest, slot)
@@ -278,46 +311,3 @@ class Recomputed:
         cell[0] += wh - held[0]
         sums.revision += 1
         return "corrected" if rank > held[1] else "conflict_won"
-
-
-def readings_of(block: blocks.Block) -> list[tuple[int, int, int, int]]:
-    """(meter, slot, Wh, rank), in the order in which they count: curves slot by slot."""
-    n = len(block.meter)
-    version = block.version.tolist() * (n if block.version.size == 1 else 1)
-    quality = block.quality.tolist() * (n if block.quality.size == 1 else 1)
-    rank = [4 * v + 3 - q for v, q in zip(version, quality, strict=True)]
-    meters = block.meter.tolist()
-    if block.shape is blocks.Shape.READINGS:
-        slots = block.slot.tolist() * (n if block.slot.size == 1 else 1)
-        return list(zip(meters, slots, block.wh.tolist(), rank, strict=True))
-    first, wh = int(block.slot[0]), block.wh.tolist()
-    absent = 65535 if block.wh.dtype.itemsize == 2 else -(1 << 31)
-    return [
-        (meters[i], first + k, wh[i][k], rank[i])
-        for k in range(len(wh[0]))
-        for i in range(n)
-        if wh[i][k] != absent
-    ]
-
-
-def is_poison(data: bytes) -> bool:
-    try:
-        block = blocks.decode(data)
-    except BlockError:
-        return False
-    return bool(block.wh.size <= 2 and (block.wh == POISON_WH).any())
-
-
-def labels() -> list[str]:
-    return ["nation", *(f"tariff:{t}" for t in TARIFFS), *(f"region:{r}" for r in REGIONS)]
-
-
-def of_label(label: str, tariff: int, region: int) -> bool:
-    return label in ("nation", f"tariff:{TARIFFS[tariff]}", f"region:{REGIONS[region]}")
-
-
-@functools.cache
-def expected(label: str, day: int) -> int:
-    """Meters that the register has in a scope on a local day."""
-    found = (contract_of(meter, day) for meter in range(METERS))
-    return sum(c is not None and of_label(label, c.tariff, c.region) for c in found)

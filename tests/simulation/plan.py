@@ -6,10 +6,11 @@ A step says in full what it does, so that the others may be left out: see `shrin
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from tests.simulation.actors import Incident
+from tests.simulation.registers import CHAINS
 
 Weighted = dict[str, int]
 COMMANDS: Weighted = {
@@ -38,6 +39,8 @@ STEPS: Weighted = {
 }
 SAVING: Weighted = {"write": 4, "sync": 8, "rename": 8, "confirm": 8, "trim": 8}
 PUBLISHING: Weighted = {"dirty": 1, "read_partials": 4, "write_results": 8, "provisional": 2}
+SAYING: Weighted = {"append_control": 12, "said": 3, "write_card": 4, "hgetall": 1, "recount": 1}
+REPLAYING: Weighted = {"replay_letter": 12, "append_control": 2, "letters": 1, "fetch": 2}
 SENDING: Weighted = {"claim": 2, "append": 10, "last_numbers": 1}
 FATES: Weighted = {
     "lost": 20,
@@ -71,7 +74,8 @@ class Step(NamedTuple):
 @dataclass(frozen=True)
 class Rules:
     """What a world is like. backlog: bytes that may wait in a partition's log; second: whether a
-    second consumer reads it, and "holds" it or is "free"."""
+    second consumer reads it, and "holds" it or is "free"; chain: how the register grows (see
+    `registers.chain`), 0: neither it nor the rules change."""
 
     town: int
     blocks: int
@@ -81,6 +85,7 @@ class Rules:
     live: bool
     backlog: int
     second: str
+    chain: int
     options: tuple[tuple[str, Any], ...]
 
 
@@ -116,12 +121,27 @@ def plan(seed: int) -> Plan:
         live=rng.random() < 0.5,
         backlog=rng.choice((700, 2_500, 1 << 20)),
         second=rng.choice(("", "", "", "holds", "holds", "free")),
+        chain=0,
         options=tuple(options.items()),
     )
-    return Plan(rules, steps)
+    return _with_changes(Plan(rules, steps), random.Random(f"changes {seed}"))
 
 
-KINDS: tuple[tuple[str, int, Weighted, Weighted], ...] = (
+def _with_changes(plan: Plan, rng: random.Random) -> Plan:
+    """Half of the schedules are told of register versions and rules, between their other steps."""
+    if rng.random() < 0.5:
+        return plan
+    steps = list[Step]()
+    for step in plan.steps:
+        if rng.random() < 0.15:
+            steps.append(_step(rng, CHANGES))
+        steps.append(step)
+    steps.insert(rng.randrange(len(steps)), _step(rng, CHANGES))
+    return Plan(replace(plan.rules, chain=rng.randrange(1, CHAINS + 1)), tuple(steps))
+
+
+Kinds = tuple[tuple[str, int, Weighted, Weighted], ...]
+KINDS: Kinds = (
     # name, how often, commands that may be disturbed, points at which more may happen
     ("send", 17, SENDING, SENDING),
     ("poll", 8, {"ask": 1}, {"ask": 1}),
@@ -149,14 +169,15 @@ KINDS: tuple[tuple[str, int, Weighted, Weighted], ...] = (
     ("store clock", 1, {}, {}),
     ("elsewhere", 3, {}, {}),
 )
-_NAMES = [name for name, *_ in KINDS]
-_OFTEN = [often for _, often, *_ in KINDS]
-_WHERE = {name: (commands, points) for name, _, commands, points in KINDS}
+CHANGES: Kinds = (
+    ("register", 6, SAYING, SAYING),
+    ("rules", 4, SAYING, SAYING),
+    ("replay", 4, REPLAYING, REPLAYING),
+)
 
 
-def _step(rng: random.Random) -> Step:
-    name = rng.choices(_NAMES, _OFTEN)[0]
-    commands, points = _WHERE[name]
+def _step(rng: random.Random, kinds: Kinds = KINDS) -> Step:
+    name, _, commands, points = rng.choices(kinds, [often for _, often, *_ in kinds])[0]
     incident = None
     if points and rng.random() < 0.55:
         incident = _incident(rng, commands, points)
@@ -167,7 +188,7 @@ def _step(rng: random.Random) -> Step:
 def _incident(rng: random.Random, commands: Weighted, points: Weighted) -> Incident:
     if rng.random() < 0.55:
         return Incident(f"before {_one(rng, commands)}", _one(rng, FATES), rng.random())
-    if rng.random() < 0.2:
+    if rng.random() < (0.6 if points in (SAYING, REPLAYING) else 0.2):
         at = f"#{rng.randrange(1, 20)}"
     else:
         at = f"{rng.choice(('before', 'after'))} {_one(rng, points)}"

@@ -7,7 +7,7 @@ import traceback
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.simulation import cast, second
+from tests.simulation import cast, keeper, second
 from tests.simulation.plan import Plan
 from tests.simulation.stage import Stage
 from tests.simulation.verdict import wrong
@@ -77,6 +77,7 @@ def end(world: World, plan: Plan) -> list[str]:
         world.new_task()
     world.new_publisher()
     second.begin_end(world)
+    keeper.say_all(world)
     for n in range(ROUNDS):
         _round(world, n)
         if world.hub.crashes:
@@ -97,9 +98,11 @@ def _round(world: World, n: int) -> None:
                 continue
             if not sender.actor.busy:
                 if sender is senders[-1]:
-                    sender.send(100)
+                    rest = len(sender.letters) - sender.at
+                    sender.send(rest if n or not world.rules.chain else rest // 2)
             elif sender.actor.asleep_until is None or sender.actor.asleep_until <= Stage.now:
                 sender.actor.go_on()
+    keeper.say_more(world, n)
     world.follow_the_clock()
     for actor in world.sleepers():
         if actor.asleep_until is None:

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from tests.simulation import cast
 from tests.simulation.actors import Actor, Incident
-from tests.simulation.town import PARTITIONS
+from tests.simulation.entries import decoded
 from tests.stream.peaks import PEAKS, POISON_WH, Peaks
-from wattstorm.errors import BlockError
-from wattstorm.metering import block as blocks
 from wattstorm.store.keys import READINGS, partition_keys
 from wattstorm.store.log import Log
 from wattstorm.stream.consumer import AS_LONG_AS_NEEDED
@@ -36,7 +34,7 @@ def new_second(world: World) -> Second:
             lambda partition, scalars: Peaks(partition),
             settings=world.settings,
             connection=connection,
-            partitions=PARTITIONS,
+            partitions=world.partitions,
             hold=hold,
             logger=cast.SILENT,
         )
@@ -70,7 +68,7 @@ def follow_all(world: World) -> None:
         return
     idle = [one for one in world.seconds if not one[0].busy and not one[0].dead]
     second = idle[-1] if idle else new_second(world)
-    for partition in range(PARTITIONS):
+    for partition in range(world.partitions):
         if not second[0].busy:
             follow(world, second, partition)
 
@@ -79,7 +77,7 @@ def waits(world: World) -> list[int]:
     """Partitions whose log it has not passed."""
     if not world.rules.second:
         return []
-    fences = [_held(world, _keys(p).fence).get(b"position", 0) for p in range(PARTITIONS)]
+    fences = [_held(world, _keys(p).fence).get(b"position", 0) for p in range(world.partitions)]
     return [p for p, fence in enumerate(fences) if int(fence) != world.history.tail(p)]
 
 
@@ -97,7 +95,7 @@ def wrong(world: World) -> list[str]:
         if world.rules.second != "holds" or world.lost_state or late:
             continue
         peaks = {int(m): int(wh) for m, wh in _held(world, f"{_keys(p).own}:{PEAKS}").items()}
-        if peaks != (wanted := _peaks(data for data, _ in entries.values())):
+        if peaks != (wanted := _peaks(e.data for e in entries.values())):
             found.append(f"p{p}: peaks {peaks}, wanted {wanted}")
     return found
 
@@ -105,10 +103,10 @@ def wrong(world: World) -> list[str]:
 def _peaks(entries: Any) -> dict[int, int]:
     peaks: dict[int, int] = {}
     for data in entries:
-        try:
-            columns = blocks.decode(data).columns
-        except BlockError:
+        block = decoded(data)
+        if block is None:
             continue
+        columns = block.columns
         if (columns.wh == POISON_WH).all():
             continue  # the toy cannot bear it
         for meter, wh in zip(columns.meter.tolist(), columns.wh.tolist(), strict=True):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.actors import Incident
-from tests.simulation.town import PARTITIONS
 from wattstorm.errors import BlocksLost, LogFull, StoreError, StreamError
 from wattstorm.metering import block as blocks
 from wattstorm.store.log import Log
@@ -27,6 +26,7 @@ class Sender:
     def __init__(self, world: World, name: str, at: int = 0) -> None:
         self.world, self.name, self.at = world, name, at
         self.letters = [letter for letter in world.town.letters if letter.producer == name]
+        """Those of a partition that no register has yet are passed over."""
         self.actor = world.actor(f"producer {name}")
         self.producer: Producer | None = None
         self.lost = self.taken = False
@@ -73,6 +73,8 @@ class Sender:
             self.taken = True
 
     def _queue(self, producer: Producer, letter: Any) -> None:
+        if letter.partition >= self.world.newest.register.partitions:
+            return
         if isinstance(letter.block, blocks.Block):
             producer.send(letter.block)
         else:
@@ -86,13 +88,13 @@ class Sender:
             self.producer = Producer(
                 Log(world.connection(), world.settings.store.prefix),
                 self.name,
-                range(PARTITIONS),
+                range(world.partitions),
                 backlog_bytes=world.rules.backlog * 3,
                 depth=1 + self.at % 4,
                 hold_s=3.0,
                 when_full=world.settings.log.when_full,
             )
-            self.strayed = set(range(PARTITIONS)) if world.away else set()
+            self.strayed = set(range(world.partitions)) if world.away else set()
             self._note(self.producer)
         return self.producer
 

@@ -15,11 +15,7 @@ import redis.connection
 import redis.utils
 
 import bolts.minibatch
-from tests.simulation.town import register
 from wattstorm.metering.joins import Joins
-from wattstorm.metering.rules import Rules
-from wattstorm.metering.slots import LocalCalendar, SlotGrid
-from wattstorm.register.register import Register
 from wattstorm.settings import Settings
 
 Put = tuple[Any, str, Any]
@@ -28,42 +24,50 @@ _MEASURES = ("record_connection_count", "record_operation_duration", "get_pool_n
 
 def shortcuts() -> list[Put]:
     """(where, name, what to put there instead)."""
-    the_register = register()
     pool = redis.connection.ConnectionPool
     put: list[Put] = [
-        (Register, "open", lambda _: the_register),
         (Settings, "from_conf", lambda conf: conf["settings"]),
-        (Rules, "from_settings", _rules),
         (bolts.minibatch, "warm_up", functools.cache(bolts.minibatch.warm_up)),
         (Joins, "_table", _once(Joins._table)),
         (redis.utils, "get_lib_version", functools.cache(redis.utils.get_lib_version)),
-        # Its wrapper looks for arguments that are no more.
-        (pool, "get_connection", pool.get_connection.__wrapped__),  # type: ignore[attr-defined]
+        (pool, "get_connection", _got),
+        (pool, "release", _released),
+        (redis.client, "parse_himport_set_args", lambda _: None),
+        (redis.client.CaseInsensitiveDict, "__init__", _upper),
     ]
     for module in (redis.connection, redis.client):
         put += [(module, name, _nothing) for name in _MEASURES if hasattr(module, name)]
     return put
 
 
-def _nothing(*_: Any, **__: Any) -> str:
-    return ""
+def _got(pool: Any) -> Any:
+    """A connection, without locks, counts and events; nobody forks here."""
+    free = pool._available_connections
+    connection = free.pop() if free else pool.make_connection()
+    pool._in_use_connections.add(connection)
+    return connection
 
 
-def _rules(settings: Settings) -> Rules:
-    stream = settings.stream
-    return Rules(
-        _calendar(stream.slot_minutes, stream.time_zone).grid,
-        _calendar(stream.slot_minutes, stream.time_zone),
-        stream.open_days,
-        int(stream.future_minutes * 60),
-        stream.power_margin,
-        round(stream.deadline_hours * 60 / stream.slot_minutes),
-    )
+def _released(pool: Any, connection: Any) -> None:
+    if connection in pool._in_use_connections:
+        pool._in_use_connections.remove(connection)
+        if connection.should_reconnect():
+            connection.disconnect()
+        pool._available_connections.append(connection)
+
+
+def _upper(self: Any, data: dict[str, Any]) -> None:
+    """Names of commands are in capitals nearly all; a schedule makes ten clients."""
+    dict.__init__(self, data if _capitals(tuple(data)) else {k.upper(): v for k, v in data.items()})
 
 
 @functools.cache
-def _calendar(minutes: int, zone: str) -> LocalCalendar:
-    return LocalCalendar(SlotGrid(minutes), zone)
+def _capitals(names: tuple[str, ...]) -> bool:
+    return all(name.isupper() for name in names)
+
+
+def _nothing(*_: Any, **__: Any) -> str:
+    return ""
 
 
 def _once(table: Callable[..., Any]) -> Callable[..., Any]:

@@ -26,8 +26,11 @@ from tests.simulation.actors import Actor, Hub
 from tests.simulation.disk import Disk
 from tests.simulation.link import Link
 from tests.simulation.poison import poisoned
+from tests.simulation.registers import CHAINS, chain
 from tests.simulation.shortcuts import shortcuts
+from wattstorm.errors import RegisterError
 from wattstorm.metering.partition import Partition
+from wattstorm.register.register import Register
 
 ROOMS = ("wattstorm", "bolts", "spouts")
 
@@ -39,6 +42,8 @@ class Stage:
     disk: ClassVar[Disk]
     chance: ClassVar[random.Random]
     now: ClassVar[float] = 0.0
+    versions: ClassVar[list[Register]]
+    """Of the register, on the machines of the stream: the newest last."""
 
 
 class Clock:
@@ -173,6 +178,15 @@ class StagePath(type(Path())):  # type: ignore[misc]
         super().unlink(*arguments, **named)
 
 
+def _register(directory: Path, version: int | None = None) -> Register:
+    """Instead of `Register.open`."""
+    if version is None:
+        return Stage.versions[-1]
+    if version > len(Stage.versions):
+        raise RegisterError(f"{directory}: no version {version}", "copy it to this machine")
+    return Stage.versions[version - 1]
+
+
 def _timed(module: Any) -> list[type]:
     """Dataclasses of a module with fields that are the time at which they were made."""
     kinds = [kind for kind in vars(module).values() if dataclasses.is_dataclass(kind)]
@@ -199,11 +213,14 @@ def _born_now(kind: Any) -> Callable[..., None]:
 @contextlib.contextmanager
 def set_up() -> Iterator[None]:
     """For as long as this lasts, wattstorm in this process stands on the stage."""
+    for which in range(CHAINS + 1):
+        chain(which)  # with what opens a register really
     put: list[tuple[Any, str, Any]] = [
         *shortcuts(),
         (redis.connection, "UnixDomainSocketConnection", Link),
         (wattstorm.stream.saving, "ThreadPoolExecutor", Writer),
         (wattstorm.store.snapshots, "Path", StagePath),
+        (Register, "open", _register),
         (Partition, "apply", poisoned(Partition.apply)),
     ]
     clock, chance, files = Clock(), Chance(), Files()

@@ -6,12 +6,11 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tests.simulation import cast
+from tests.simulation import cast, keeper
 from tests.simulation import second as seconds
 from tests.simulation.plan import Step
 from tests.simulation.stage import Stage
 from tests.simulation.store import REFUSALS
-from tests.simulation.town import PARTITIONS
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -50,7 +49,7 @@ def deliver(world: World, step: Step) -> None:
 
 def batch(world: World, step: Step) -> None:
     """A batch that overlaps others, as an older attempt's does."""
-    p = step.which % PARTITIONS
+    p = step.which % world.partitions
     fence, tail = world.history.fence(p), world.history.tail(p)
     first = max(1, fence + 1 + (step.which >> 4) % 6 - 3)
     last = min(tail, first + (step.which >> 8) % 6)
@@ -65,7 +64,7 @@ def second(world: World, step: Step) -> None:
     chosen = world.free(world.seconds, step)
     if chosen is None or step.size < 0.05:
         chosen = seconds.new_second(world)
-    seconds.follow(world, chosen, step.which % PARTITIONS, step.incident)
+    seconds.follow(world, chosen, step.which % world.partitions, step.incident)
 
 
 def tick(world: World, step: Step) -> None:
@@ -204,4 +203,7 @@ DO: dict[str, Callable[[World, Step], None]] = {
     "disk": disk,
     "store clock": store_clock,
     "elsewhere": elsewhere,
+    "register": keeper.register,
+    "rules": keeper.rules,
+    "replay": keeper.replay,
 }

@@ -18,6 +18,7 @@ from tests.simulation.values import Refused, Status, copied
 
 SYNC_S = 1.0
 _SCRIPTS = Scripts()
+_NAMES = {name.encode(): command for name, command in COMMANDS.items()}
 REFUSALS = {
     "OOM": "OOM command not allowed when used memory > 'maxmemory'.",
     "READONLY": "READONLY You can't write against a read only replica.",
@@ -113,12 +114,15 @@ class Store:
         return _SCRIPTS.run(text, arguments[2 : 2 + n], arguments[2 + n :], self._called)
 
     def _called(self, name: bytes, *arguments: bytes) -> Any:
-        command = name.decode()
-        if not self._dirty:
-            self._check(command)
+        command = _NAMES.get(name)
+        if command is None:
+            raise NotImplementedError(f"the model of the store has no {name.decode()}: add it")
         # As Redis does it: what a script began to write, it may end.
-        self._dirty = self._dirty or COMMANDS[command][1] != READ
-        return self.data.run(command, arguments)
+        if not self._dirty:
+            if self.refuses:
+                self._check(name.decode())
+            self._dirty = command[1] != READ
+        return command[0](self.data, *arguments)
 
     def _check(self, name: str) -> None:
         if not self.refuses or name not in COMMANDS:

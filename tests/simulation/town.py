@@ -1,86 +1,25 @@
 """Eight days of a town of fourteen meters in three partitions, with all that can be wrong in them.
 
-The clocks change in most of its time zones, meters change tariff and region, two meters
-come only later. Values keep away from the limits of the checks: those have tests of their own.
+The clocks change in most of its time zones, and its register grows meanwhile (see `registers`),
+into a fourth partition too. Values keep away from the limits of the checks: those have tests of
+their own.
 """
 
 from __future__ import annotations
 
-import functools
 import random
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from pathlib import Path
-from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from wattstorm.files.meters import build_register
+from tests.simulation.registers import DAYS, EPOCH, FIRST_DAY, PARTITION, PARTITIONS
 from wattstorm.metering import block as blocks
-from wattstorm.register.register import Register
 
-METERS, PARTITION, PARTITIONS = 14, 5, 3
-TARIFFS, REGIONS = ("t0", "t1", "t2"), ("r0", "r1")
-FIRST_DAY = date(2024, 3, 29)
-"""Paris moves its clocks on 31 March, Sydney on 7 April."""
-DAYS = 8
-EPOCH = date(1970, 1, 1)
 POISON_WH = 31_337
 """A reading of this energy makes its bolt raise, each time."""
-WIDE, SMALL = 4_000_000, 6_000
-
-
-class Contract(NamedTuple):
-    """What the register says of a meter from a local day on."""
-
-    day: int
-    tariff: int
-    region: int
-    power_va: int
-    producer: bool
-
-
-@functools.cache
-def contracts() -> list[list[Contract]]:
-    """By dense index, in order of days."""
-    rng = random.Random(5)
-    start = (FIRST_DAY - EPOCH).days
-    out = []
-    for i in range(METERS):
-        power, producer = (WIDE if i % 5 == 1 else SMALL), i % 4 == 0
-        first = start + 3 if i in (3, 9) else 14_610
-        rows = [Contract(first, i % 3, i % 2, power, producer)]
-        days = sorted(rng.sample(range(start + 1, start + DAYS), 2)) if i % 2 else []
-        for k, day in enumerate(days):
-            if day > first:
-                region = (i + (k and rng.randrange(2))) % 2
-                rows.append(Contract(day, (i + k + 1) % 3, region, power, producer))
-        out.append(rows)
-    return out
-
-
-@functools.cache
-def register() -> Register:
-    """The same as a real register, built once a process."""
-    with tempfile.TemporaryDirectory(prefix="wattstorm-town-") as name:
-        source = Path(name) / "meters.csv"
-        rows = ["external_id,tariff,region,contracted_power_va,producer,valid_from"]
-        for i, of_meter in enumerate(contracts()):
-            for c in of_meter:
-                day = EPOCH + timedelta(days=c.day)
-                rows.append(
-                    f"{1000 + i},{TARIFFS[c.tariff]},{REGIONS[c.region]},{c.power_va},"
-                    f"{str(c.producer).lower()},{day}"
-                )
-        source.write_text("\n".join(rows) + "\n")
-        built = build_register([source], Path(name) / "register", partition_size=PARTITION)
-    ids = np.arange(1000, 1000 + METERS, dtype=np.uint64)
-    assert built.lookup(ids).tolist() == list(range(METERS))
-    assert (built.tariffs, built.regions) == (TARIFFS, REGIONS)
-    return built
 
 
 @dataclass(frozen=True)
@@ -97,8 +36,10 @@ class Letter:
 class Town:
     """`letters`: blocks in the order of time. The same for the same arguments."""
 
-    def __init__(self, seed: int, minutes: int, zone: str, count: int) -> None:
-        self.rng = random.Random(seed)
+    def __init__(
+        self, seed: int, minutes: int, zone: str, count: int, partitions: int = PARTITIONS
+    ) -> None:
+        self.rng, self.partitions = random.Random(seed), partitions
         self.minutes, self.zone = minutes, ZoneInfo(zone)
         self.per_day = 1440 // minutes
         self.now = (FIRST_DAY - EPOCH).days * self.per_day + self.rng.randrange(self.per_day)
@@ -110,7 +51,7 @@ class Town:
     def last_words(self) -> list[Letter]:
         """Two more blocks a partition: doubles and corrections, which show what is remembered."""
         out = []
-        for partition in range(PARTITIONS):
+        for partition in range(self.partitions):
             mine = [sent for sent in self._sent if sent[0] == partition] or [None]
             for who, change in (("a", 0), ("b", 1)):
                 block = self._again(mine[-1], change) if mine[-1] else self._near(partition, 1)
@@ -122,7 +63,7 @@ class Town:
     def _letter(self, pace: int) -> Letter:
         rng = self.rng
         self.now += rng.choice((0, 0, 0, 0, 1, pace, pace, 4 * pace))
-        partition, who = rng.randrange(PARTITIONS), rng.choice("ab")
+        partition, who = rng.randrange(self.partitions), rng.choice("ab")
         makers: tuple[tuple[int, Callable[[int], blocks.Block | bytes]], ...] = (
             (55, lambda p: self._near(p, rng.choice((1, 1, 2, 6)))),
             (10, lambda p: self._near(p, rng.choice((self.per_day, 4 * self.per_day)))),
@@ -255,7 +196,7 @@ class Town:
 
     def _elsewhere(self, partition: int) -> bytes:
         """A block of another partition in this one's log."""
-        return blocks.encode(self._near((partition + 1) % PARTITIONS, 1))
+        return blocks.encode(self._near((partition + 1) % self.partitions, 1))
 
     def _other_grid(self, partition: int) -> blocks.Block:
         first = partition * PARTITION

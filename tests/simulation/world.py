@@ -19,10 +19,11 @@ from tests.simulation.history import History
 from tests.simulation.link import Link
 from tests.simulation.misfortune import Misfortune
 from tests.simulation.plan import Rules, Step
+from tests.simulation.registers import MOST_PARTITIONS, PARTITIONS, Grown, chain
 from tests.simulation.sender import Sender
 from tests.simulation.stage import Stage
 from tests.simulation.store import Store
-from tests.simulation.town import PARTITIONS, Town
+from tests.simulation.town import Town
 from wattstorm.settings import Settings
 from wattstorm.store.connection import Connection
 from wattstorm.store.keys import partition_keys
@@ -57,17 +58,22 @@ class World(Misfortune):
         self.hub = Stage.hub = Hub(self.strike)
         (directory / "state").mkdir()
         self.disk = Stage.disk = Disk(directory / "state")
+        self.chain = chain(rules.chain)
+        self.partitions = MOST_PARTITIONS if rules.chain else PARTITIONS
+        self.built = 0
+        self.build(1)
+        self.copy_versions()
         super().__init__(Store(lambda: Stage.now, rules.product))
         Link.lines[SOCKET] = self
         settings = settings_of(rules.options, rules.minutes, rules.zone)
         self.settings = replace(
             settings,
             data=replace(settings.data, directory=directory),
-            log=replace(settings.log, backlog_mb=rules.backlog * PARTITIONS / 1e6),
+            log=replace(settings.log, backlog_mb=rules.backlog * self.partitions / 1e6),
         )
-        self.town = Town(rules.town, rules.minutes, rules.zone, rules.blocks)
+        self.town = Town(rules.town, rules.minutes, rules.zone, rules.blocks, self.partitions)
         self._last = self.town.last_words()
-        self._dirty = [partition_keys(PREFIX, p).dirty.encode() for p in range(PARTITIONS)]
+        self._dirty = [partition_keys(PREFIX, p).dirty.encode() for p in range(self.partitions)]
         self.history = self.history_of(self.store)
         self.backups: list[Any] = []
         self.lost_state = False
@@ -83,14 +89,29 @@ class World(Misfortune):
         self.tasks: list[tuple[Actor, Any]] = []
         self.publishers: list[tuple[Actor, Any]] = []
         self.seconds: list[second.Second] = []
+        self.keepers: list[Actor] = []
         self.new_spout()
         self.new_task()
         self.new_publisher()
 
+    # --- the register
+
+    @property
+    def newest(self) -> Grown:
+        """The version that was built last."""
+        return self.chain[self.built - 1]
+
+    def build(self, version: int) -> None:
+        self.built = min(version, len(self.chain))
+
+    def copy_versions(self) -> None:
+        """Bring all that were built to the machines of the stream."""
+        Stage.versions = [grown.register for grown in self.chain[: self.built]]
+
     # --- who acts
 
     def history_of(self, store: Store) -> History:
-        return History(store, [partition_keys(PREFIX, p) for p in range(PARTITIONS)])
+        return History(store, [partition_keys(PREFIX, p) for p in range(self.partitions)])
 
     def actor(self, name: str) -> Actor:
         self.processes += 1
@@ -133,6 +154,7 @@ class World(Misfortune):
 
     def everyone(self) -> list[Actor]:
         mains = [a for a, _ in (*self.tasks, *self.publishers, *self.seconds, self.spout)]
+        mains += self.keepers
         mains += [s.actor for senders in self.senders.values() for s in senders]
         return [a for main in mains for a in (main, *main.writers)]
 
@@ -210,7 +232,7 @@ class World(Misfortune):
 
     def at_rest(self) -> bool:
         """Everything is sent, summed and published."""
-        partitions = range(PARTITIONS)
+        partitions = range(self.partitions)
         return (
             all(senders[-1].done for senders in self.senders.values())
             and all(self.history.fence(p) == self.history.tail(p) for p in partitions)
@@ -258,6 +280,17 @@ class World(Misfortune):
         for actor in [*self.everyone(), *self.hub.graves]:
             actor.unwind()
         del Link.lines[SOCKET]
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Cut the rings in which all of it holds itself: what is free at once need not be looked
+        for, which would take a tenth of the time."""
+        parts: list[Any] = [part for _, part in (*self.tasks, *self.publishers, self.spout)]
+        parts += [part.consumer for _, part in self.tasks]
+        parts += [second for _, second in self.seconds]
+        parts += [sender for senders in self.senders.values() for sender in senders]
+        for part in (*parts, *self.everyone(), *self.hub.graves, self.hub, self.store, self):
+            part.__dict__.clear()
 
 
 def actor_started(actor: Actor, cls: type[Any], settings: Settings, say: Any) -> Any:

@@ -291,3 +291,14 @@ def test_the_stores_card_is_kept(connection: Connection) -> None:
     assert results.meta() == {}
     results.write_meta({"partitions": "8", "labels": '["nation"]'})
     assert results.meta() == {"partitions": "8", "labels": '["nation"]'}
+
+
+def test_the_card_of_an_older_register_takes_nothing_back(connection: Connection) -> None:
+    """Whoever was slow to write it, of two that gave registers to the stream: with the older one's
+    number of partitions a spout that starts would never read the newest partition."""
+    results = ResultStore(connection, "w")
+    results.write_meta({"register": "10", "partitions": "4", "labels": "[]"})
+    results.write_meta({"register": "9", "partitions": "3", "labels": '["nation"]'})
+    assert results.meta() == {"register": "10", "partitions": "4", "labels": "[]"}
+    results.write_meta({"register": "10", "partitions": "4", "labels": '["nation"]'})
+    assert results.meta()["labels"] == '["nation"]'

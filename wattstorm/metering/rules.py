@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from wattstorm.errors import DataError
-from wattstorm.metering.slots import LocalCalendar, SlotGrid
+from wattstorm.metering.slots import LocalCalendar, SlotGrid, calendar_of
 
 if TYPE_CHECKING:
     from wattstorm.settings import Settings
@@ -59,14 +59,14 @@ class Rules:
     @classmethod
     def from_settings(cls, settings: Settings) -> Rules:
         stream = settings.stream
-        grid = SlotGrid(stream.slot_minutes)
+        calendar = calendar_of(stream.slot_minutes, stream.time_zone)
         return cls(
-            grid,
-            LocalCalendar(grid, stream.time_zone),
+            calendar.grid,
+            calendar,
             stream.open_days,
             int(stream.future_minutes * 60),
             stream.power_margin,
-            round(stream.deadline_hours * 3600 / grid.seconds),
+            round(stream.deadline_hours * 3600 / calendar.grid.seconds),
             tuple(stream.scopes),
             stream.final_coverage,
         )
@@ -82,15 +82,14 @@ class Rules:
         """Inverse of `to_dict`; DataError for anything else. A rule that is not named has its
         default: whoever wrote it knew none."""
         try:
-            grid = SlotGrid(plain["slot_minutes"])
-            calendar = LocalCalendar(grid, plain["time_zone"])
+            calendar = calendar_of(plain["slot_minutes"], plain["time_zone"])
             known = {f.name: f.type for f in fields(cls)[2:]}
             of = {
                 name: _TYPES[str(kind)](plain[name])
                 for name, kind in known.items()
                 if name in plain
             }
-            return cls(grid, calendar, **of)
+            return cls(calendar.grid, calendar, **of)
         except (LookupError, TypeError, ValueError) as error:
             raise DataError(
                 f"rules that say {plain!r}: {error!r}", "no engine wrote them"

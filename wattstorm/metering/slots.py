@@ -146,8 +146,8 @@ class LocalCalendar:
         self.time_zone = time_zone
         self._zone = load_zone(time_zone)
         self._starts: dict[int, int] = {}
-        # day numbers of the slots from _base on; empty until dates_of is asked
-        self._base, self._days = 0, np.empty(0, np.int32)
+        # (first slot, day numbers from it on), put in place together: threads share a calendar
+        self._table: tuple[int, npt.NDArray[np.int32]] = (0, np.empty(0, np.int32))
         _check_fit(grid, time_zone, self._zone)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -185,9 +185,10 @@ class LocalCalendar:
         if not numbers.size:
             return np.empty(numbers.shape, np.int32)
         first, last = int(numbers.min()), int(numbers.max())
-        if first < self._base or last >= self._base + self._days.size:
-            self._grow(first, last)
-        return self._days.take(numbers - self._base)
+        base, days = self._table
+        if first < base or last >= base + days.size:
+            base, days = self._grown(first, last)
+        return days.take(numbers - base)
 
     def label(self, slot: int) -> str:
         """Local start of the slot with its offset, so that the repeated hour stays two."""
@@ -218,17 +219,26 @@ class LocalCalendar:
                 return number
         raise _out_of_years(f"slot {slot}")
 
-    def _grow(self, first: int, last: int) -> None:
-        """Make the table hold these slots, beside those that it holds."""
+    def _grown(self, first: int, last: int) -> tuple[int, npt.NDArray[np.int32]]:
+        """The table, made to hold these slots beside those that it holds."""
         from_day, to_day = self._day_of(first), self._day_of(last)
-        if self._days.size:
-            from_day = min(from_day, int(self._days[0]))
-            to_day = max(to_day, int(self._days[-1]))
+        held = self._table[1]
+        if held.size:
+            from_day = min(from_day, int(held[0]))
+            to_day = max(to_day, int(held[-1]))
         from_day = max(from_day // _CHUNK_DAYS * _CHUNK_DAYS, _FIRST_DAY)
         to_day = min((to_day // _CHUNK_DAYS + 1) * _CHUNK_DAYS, _END_DAY)
         starts = [self._start(n) for n in range(from_day, to_day + 1)]
         numbers = np.arange(from_day, to_day, dtype=np.int32)
-        self._base, self._days = starts[0], np.repeat(numbers, np.diff(starts))
+        self._table = starts[0], np.repeat(numbers, np.diff(starts))
+        return self._table
+
+
+@lru_cache(maxsize=64)
+def calendar_of(minutes: int, time_zone: str) -> LocalCalendar:
+    """The calendar of this grid and zone, one for all who ask: what it worked out serves them all.
+    It is asked for with each text of rules that is read; to make one takes milliseconds."""
+    return LocalCalendar(SlotGrid(minutes), time_zone)
 
 
 def clock_places(calendar: LocalCalendar, number: int) -> npt.NDArray[np.int16]:

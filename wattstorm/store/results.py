@@ -45,6 +45,7 @@ from wattstorm.store.keys import (
 from wattstorm.store.scripts import Argument, Script
 
 _READ, _WRITE = Script("read_partials"), Script("write_results", "add_entry", "keep_within")
+_CARD = Script("write_card")
 
 FOLDED_MEANWHILE: Final = 10
 """How often sums are read that were folded while they were read."""
@@ -320,12 +321,9 @@ class ResultStore:
         return {name.decode(): value.decode() for name, value in found.items()}
 
     def write_meta(self, card: Mapping[str, str]) -> None:
-        """Replace the fields that `card` has."""
-        fields: Any = dict(card)
-        self.connection.run(
-            "write the store's card",
-            lambda: self.connection.redis.hset(self.keys.meta, mapping=fields),
-        )
+        """Replace the fields that `card` has, unless it is of an older register version."""
+        fields = [text for pair in card.items() for text in pair]
+        _CARD.run(self.connection, "write the store's card", [self.keys.meta], fields)
 
 
 def _by_channel(fence: Mapping[bytes, bytes], name: bytes) -> dict[int, int]:

@@ -55,7 +55,9 @@ def newest_version(texts: Iterable[str]) -> Version | None:
 
 
 def newest_rules(texts: Iterable[str]) -> NumberedRules | None:
-    numbered = (NumberedRules.parse(text) for text in set(texts) if text)
+    """Of others with the same number (two first owners may know other settings) the same one
+    whoever asks."""
+    numbered = (NumberedRules.parse(text) for text in sorted(set(texts)) if text)
     return max(numbered, key=lambda each: each.number, default=None)
 
 
