@@ -19,7 +19,9 @@ from wattstorm.cli.common import (
 )
 from wattstorm.cli.output import print_json, table
 from wattstorm.engine.watch import Watch
-from wattstorm.files.meters import build_register
+from wattstorm.errors import UsageError
+from wattstorm.files.meters import Meaning, build_register
+from wattstorm.files.tables import Form
 from wattstorm.metering.slots import day_number
 from wattstorm.private_files import make_private
 from wattstorm.register.files import prune
@@ -43,22 +45,30 @@ def _group() -> None:
 @app.command("build", short_help="Build or extend the register.")
 def build(
     context: typer.Context,
-    files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, metavar="FILE...")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...")],
     partition_size: Annotated[
         int | None,
         typer.Option(min=1, help="Meters in a partition; fixed by the first build."),
     ] = None,
     tariff: Annotated[
-        list[str] | None, typer.Option(help="The only tariffs allowed; give it once for each.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="The only tariffs allowed; give it once for each."),
     ] = None,
+    power_unit: Annotated[
+        str, typer.Option(metavar="UNIT", help="VA or kVA; else by the column's name.")
+    ] = "",
+    separator: Annotated[str, typer.Option(metavar="CHAR", help="Of cells; else found out.")] = "",
+    encoding: Annotated[str, typer.Option(metavar="NAME", help="Of text; else found out.")] = "",
 ) -> None:
     """\b
     wattstorm register build meters.csv
+    wattstorm register build clients.xlsx --power-unit kVA
     wattstorm register build new-meters.parquet       (extends the register)
 
-    Build the register, or extend it, from Parquet or CSV files with the columns external_id,
-    tariff, contracted_power_va and, optional, region, producer, valid_from. A row that must be
-    refused is named, and the register stays as it was.
+    Build the register, or extend it, from files (Parquet, CSV and its kin, Excel) with the columns
+    external_id (1 to 40 letters, digits and signs; leading zeros count), tariff,
+    contracted_power_va and, optional, region, producer (its meters may send negative energies),
+    valid_from. All cells that must be refused are named, and the register stays as it was.
 
     A stream takes an extension without a restart, from an entry of its log on: this says when. A
     change that is dated in the open days moves what is summed in them; one that is dated before
@@ -67,7 +77,12 @@ def build(
     settings = settings_of(context)
     directory = register_directory(settings)
     make_private(directory.parent)
-    register = build_register(files, directory, partition_size=partition_size, tariffs=tariff)
+    if power_unit not in ("", "VA", "kVA"):
+        raise UsageError(f"--power-unit {power_unit!r}", "it may be VA or kVA")
+    meaning = Meaning(power_unit, tariff, Form(separator, encoding))
+    register = build_register(
+        files, directory, partition_size=partition_size, meaning=meaning, say=say
+    )
     say(
         f"register version {register.version}: {register.count:,} meters, "
         f"{len(register.tariffs)} tariffs, {len(register.regions)} regions, "

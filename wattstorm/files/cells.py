@@ -8,9 +8,9 @@ from typing import Any, Final, Literal, NamedTuple
 import polars as pl
 
 from wattstorm.errors import IngestError
+from wattstorm.files import ids
 from wattstorm.metering.slots import FIRST_DATE, LAST_DATE
 
-MAX_ID = 10**14 - 1
 MAX_VERSION = 0xFFFF
 MAX_WH = 2**31 - 1
 _STAMP = (
@@ -56,18 +56,12 @@ class Energies(NamedTuple):
     fraction: pl.Expr
 
 
-def ids(name: str, dtype: pl.DataType) -> pl.Expr:
-    """UInt64: 1 to 14 digits, or a whole number."""
-    column = pl.col(name)
-    if dtype == pl.String or isinstance(dtype, (pl.Categorical, pl.Enum)):
-        text = column.cast(pl.String).str.strip_chars()
-        return pl.when(text.str.contains(r"^\d{1,14}$")).then(text).cast(pl.UInt64, strict=False)
-    if dtype.is_integer():
-        return pl.when(column.is_between(0, MAX_ID)).then(column).cast(pl.UInt64, strict=False)
-    if dtype.is_float():
-        whole = column.is_between(0, MAX_ID) & (column == column.floor())
-        return pl.when(whole).then(column).cast(pl.UInt64, strict=False)
-    raise _unusable(name, "a meter's id", dtype)
+def meters(name: str, dtype: pl.DataType) -> pl.Expr:
+    """UInt64, keys of ids; see `ids`."""
+    found = ids.keys(name, dtype)
+    if found is None:
+        raise _unusable(name, "a meter's id", dtype)
+    return found
 
 
 def stamps(name: str, dtype: pl.DataType, clock: Clock) -> Stamps:

@@ -1,12 +1,14 @@
-"""Reading and checking the rows of a register's source files, Parquet or CSV.
+"""A register's source files → its rows: every cell a number or a name, or all that is wrong.
 
-Every cell either becomes a number or is refused with its file, row and id. Rows
-are counted from 1, the header of a CSV not included.
+Every cell either becomes a number or is refused with its file, line and id; what is wrong is
+collected over all files, so that a list is corrected in one go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,36 +16,36 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from wattstorm.errors import RegisterError
-from wattstorm.register.arrays import (
-    FIRST_DATE,
-    LAST_DATE,
-    MAX_CODES,
-    pack,
-)
+from wattstorm.errors import IngestError, RegisterError, UsageError
+from wattstorm.files import ids
+from wattstorm.files.meter_cells import DEFAULT_REGION, WRONG, shown, typed
+from wattstorm.files.tables import BEYOND, Form, Table, expanded, open_table, unreadable
+from wattstorm.register.arrays import MAX_CODES, pack
 from wattstorm.register.register import Register
-from wattstorm.register.rows import Rows, place_of
+from wattstorm.register.rows import Named, Rows, Source, place_of
+from wattstorm.register.textkeys import FIRST_TEXT, TEXT
+from wattstorm.setting_values import closest
 
-MAX_DIGITS: Final = 14
+__all__ = ["DEFAULT_REGION", "Meaning", "build_register", "read_rows"]
+
 REQUIRED: Final = ("external_id", "tariff", "contracted_power_va")
 OPTIONAL: Final = ("region", "producer", "valid_from")
-DEFAULT_REGION: Final = "all"
+KVA: Final = "contracted_power_kva"
 CHUNK_ROWS: Final = 2_000_000
-_YES, _NO = ("true", "1", "yes", "t", "y"), ("false", "0", "no", "f", "n")
-_MAX_POWER = 2**32 - 1
-_WRONG: Final = {
-    "external_id": (f"is not 1 to {MAX_DIGITS} digits", "correct the id or take the row out"),
-    "tariff": ("names no tariff", "give each row the name of its tariff"),
-    "contracted_power_va": (
-        f"is not a whole number of VA from 0 to {_MAX_POWER}",
-        "give the contracted power in volt-amperes",
-    ),
-    "producer": ("is neither true nor false", "write true or false"),
-    "valid_from": (
-        f"is no date from {FIRST_DATE} to {LAST_DATE}",
-        f"write YYYY-MM-DD; {FIRST_DATE} stands for 'always'",
-    ),
-}
+TOLD: Final = 20
+"""Refused cells that are told one by one."""
+SMALL_VA: Final = 500
+"""Contracted powers below that are none of homes: they are kVA."""
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """How the files are meant. power_unit: "VA", "kVA", or "": by the column's name, and refused
+    where the powers do not look like VA; tariffs: the only names allowed, None for any."""
+
+    power_unit: str = ""
+    tariffs: Sequence[str] | None = None
+    form: Form = field(default_factory=Form)
 
 
 def build_register(
@@ -52,62 +54,174 @@ def build_register(
     *,
     partition_size: int | None = None,
     tariffs: Sequence[str] | None = None,
+    meaning: Meaning | None = None,
+    say: Callable[[str], None] = lambda message: None,
 ) -> Register:
-    """Build a register from Parquet or CSV files, or extend the one in `directory`.
+    """Build a register from files (see `tables`), or extend the one in `directory`.
 
     Columns: external_id, tariff, contracted_power_va and, optional, region ("all"),
     producer (false), valid_from (1970-01-01). tariffs: the only names allowed;
-    partition_size and what an extension may say: see `Register.build`.
+    partition_size and what an extension may say: see `Register.build`. say: told of columns
+    that are not used, and of what the rows came to.
     """
     if not sources:
         raise RegisterError("no source file", "give at least one .parquet or .csv file")
-    files = [Path(source) for source in sources]
+    meaning = meaning or Meaning(tariffs=tariffs)
+    files = expanded([Path(source) for source in sources])
+    count = 0
 
     def read(known_tariffs: tuple[str, ...], known_regions: tuple[str, ...]) -> Rows:
-        return read_rows(files, known_tariffs, known_regions, allowed=tariffs)
+        nonlocal count
+        rows = read_rows(files, known_tariffs, known_regions, meaning, say)
+        count = len(rows.ids)
+        return rows
 
-    return Register.build(read, directory, partition_size=partition_size)
+    before = Register.open(directory) if Register.exists(directory) else None
+    register = Register.build(read, directory, partition_size=partition_size)
+    meters, changes = (before.count, before.card["changes"]) if before else (0, 0)
+    new, changed = register.count - meters, register.card["changes"] - changes
+    same = count - new - changed
+    say(f"{count:,} rows: {new:,} new meters, {changed:,} changes, {same:,} as known")
+    return register
 
 
 def read_rows(
     files: Sequence[Path],
     tariffs: tuple[str, ...] = (),
     regions: tuple[str, ...] = (),
-    allowed: Sequence[str] | None = None,
+    meaning: Meaning | None = None,
+    say: Callable[[str], None] = lambda message: None,
 ) -> Rows:
     """Read the files in order. Codes go on from `tariffs` and `regions`, as names first appear.
 
-    allowed: the only tariffs that may occur; None for any.
+    RegisterError with all cells that are refused.
     """
-    tariff_codes = _Codes("tariff", tariffs, allowed)
-    region_codes = _Codes("region", regions, None)
-    ids, days, entries, starts = [], [], [], []
-    rows = 0
+    meaning = meaning or Meaning()
+    codes = (_Codes("tariff", tariffs, meaning.tariffs), _Codes("region", regions, None))
+    wrong, powers = Wrong(), Powers()
+    parts = _Parts()
+    sources = []
     for file in files:
-        starts.append(rows)
-        for raw in _chunks(file):
-            typed = _typed(file, raw, rows - starts[-1])
-            where = (file, rows - starts[-1], typed["external_id"])
-            ids.append(typed["external_id"].to_numpy())
-            days.append(typed["valid_from"].to_numpy())
-            entries.append(
-                pack(
-                    tariff_codes.of(typed["tariff"], *where),
-                    region_codes.of(typed["region"], *where),
-                    typed["contracted_power_va"].to_numpy(),
-                    typed["producer"].to_numpy(),
-                )
+        table, columns = _table(file, meaning, say)
+        sources.append(Source(file, parts.rows, table.first_line))
+        kva = meaning.power_unit == "kVA" or columns["contracted_power_va"].lower() == KVA
+        for raw in _chunks(table, columns):
+            cells = typed(table, raw, kva)
+            first = parts.rows - sources[-1].start
+            if not wrong.look(table, raw, cells, first):
+                powers.look(cells["contracted_power_va"], raw["contracted_power_va"])
+                parts.add(raw, cells, codes, (table, first, wrong))
+            parts.rows += raw.height
+    wrong.refuse()
+    if not meaning.power_unit:
+        powers.refuse()
+    return parts.joined(codes, tuple(sources))
+
+
+class _Parts:
+    """What the chunks of the files came to."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.ids: list[Any] = []
+        self.days: list[Any] = []
+        self.entries: list[Any] = []
+        self.named: list[Any] = []
+        self.names: list[Any] = []
+
+    def add(self, raw: pl.DataFrame, cells: pl.DataFrame, codes: Any, where: Any) -> None:
+        keys = cells["external_id"].to_numpy()
+        text = np.flatnonzero(keys >= FIRST_TEXT)
+        if len(text):
+            column = raw["external_id"].cast(pl.String).str.strip_chars()
+            self.named.append(text + self.rows)
+            self.names.append(ids.padded(column.gather(text)))
+        tariff, region = (of.of(cells[of.column], raw["external_id"], *where) for of in codes)
+        self.ids.append(keys)
+        self.days.append(cells["valid_from"].to_numpy())
+        power, producer = cells["contracted_power_va"].to_numpy(), cells["producer"].to_numpy()
+        self.entries.append(pack(tariff, region, power, producer))
+
+    def joined(self, codes: Any, sources: tuple[Source, ...]) -> Rows:
+        names = Named(_joined(self.named, np.int64), _joined(self.names, TEXT))
+        return Rows(
+            _joined(self.ids, np.uint64),
+            _joined(self.days, np.uint16),
+            _joined(self.entries, np.uint64),
+            tuple(codes[0].codes),
+            tuple(codes[1].codes),
+            sources,
+            names,
+        )
+
+
+class Wrong:
+    """Cells that are refused: the first ones with their place, all of them counted."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.remedies: Counter[str] = Counter()
+
+    def add(self, what: str, remedy: str) -> None:
+        if len(self.told) < TOLD:
+            self.told.append(what)
+        self.remedies[remedy] += 1
+
+    def look(self, table: Table, raw: pl.DataFrame, cells: pl.DataFrame, first_row: int) -> bool:
+        """Whether the chunk has cells that are refused; they are noted."""
+        places = {name: cells[name].is_null().arg_true().to_list() for name in cells.columns}
+        if BEYOND in raw.columns:
+            places[BEYOND] = raw[BEYOND].is_not_null().arg_true().to_list()
+        bad = sorted((row, name) for name, rows in places.items() for row in rows)
+        for row, name in bad:
+            meter = raw["external_id"][row]
+            place = place_of(table.path, first_row + row, meter, table.first_line)
+            if name == BEYOND:
+                what, remedy = f"more cells than the header names, {shown(raw[name][row])}", _QUOTE
+            else:
+                said, remedy = WRONG[name]
+                what = f"{name} {shown(raw[name][row])} {said}"
+            self.add(f"{place}: {what}", remedy)
+        return bool(bad)
+
+    def refuse(self) -> None:
+        """RegisterError if there were any."""
+        if not self.told:
+            return
+        total = self.remedies.total()
+        remedy = "; ".join(remedy for remedy, _ in self.remedies.most_common(3))
+        if total == 1:
+            raise RegisterError(self.told[0], remedy)
+        more = [f"… and {total - TOLD:,} more"] if total > TOLD else []
+        raise RegisterError(
+            "\n  ".join([f"{total:,} cells are refused:", *self.told, *more]), remedy
+        )
+
+
+_QUOTE: Final = "quote cells that hold a separator, or say another one: --separator ';'"
+
+
+class Powers:
+    """Contracted powers that cannot be VA: kVA under the name of VA refuses all readings later."""
+
+    def __init__(self) -> None:
+        self.rows = self.small = 0
+        self.first: object = None
+
+    def look(self, va: pl.Series, raw: pl.Series) -> None:
+        small = (va > 0) & (va < SMALL_VA)
+        self.rows += int((va > 0).sum())
+        self.small += int(small.sum())
+        if self.first is None and self.small:
+            self.first = raw[small.arg_true()[0]]
+
+    def refuse(self) -> None:
+        if self.small * 2 > self.rows:
+            raise RegisterError(
+                f"contracted_power_va is below {SMALL_VA} in {self.small:,} of {self.rows:,} rows, "
+                f"such as {self.first}: readings above that would be refused",
+                "kilovolt-amperes: --power-unit kVA; or --power-unit VA if that is meant",
             )
-            rows += raw.height
-    return Rows(
-        _joined(ids, np.uint64),
-        _joined(days, np.uint16),
-        _joined(entries, np.uint64),
-        tuple(tariff_codes.codes),
-        tuple(region_codes.codes),
-        tuple(files),
-        tuple(starts),
-    )
 
 
 class _Codes:
@@ -119,16 +233,16 @@ class _Codes:
         self.allowed = allowed
 
     def of(
-        self, names: pl.Series, file: Path, first_row: int, ids: pl.Series
+        self, names: pl.Series, ids: pl.Series, table: Table, first_row: int, wrong: Wrong
     ) -> npt.NDArray[np.uint8]:
         """Codes uint8[n] of a chunk's names; a new name gets the next code."""
         for name in names.unique(maintain_order=True).to_list():
             if name in self.codes and (self.allowed is None or name in self.allowed):
                 continue
             row = names.index_of(name) or 0
-            place = place_of(file, first_row + row, ids[row])
+            place = place_of(table.path, first_row + row, ids[row], table.first_line)
             if self.allowed is not None and name not in self.allowed:
-                raise RegisterError(
+                wrong.add(
                     f"{place}: {self.column} {name!r} is none of {', '.join(self.allowed)}",
                     "correct the row, or add the tariff to the list of tariffs",
                 )
@@ -142,134 +256,51 @@ class _Codes:
         return names.replace_strict(self.codes, return_dtype=pl.UInt8).to_numpy()
 
 
-def _joined(parts: list[npt.NDArray[Any]], dtype: type) -> npt.NDArray[Any]:
+def _joined(parts: list[npt.NDArray[Any]], dtype: Any) -> npt.NDArray[Any]:
     return np.concatenate(parts) if parts else np.zeros(0, dtype)
 
 
-def _chunks(file: Path) -> Iterator[pl.DataFrame]:
-    """The file's register columns, in frames of at most CHUNK_ROWS rows."""
+def _table(
+    file: Path, meaning: Meaning, say: Callable[[str], None]
+) -> tuple[Table, dict[str, str]]:
+    """The file, and its column of each of ours that it has; told of are those that are not used."""
     try:
-        if file.suffix == ".parquet":
-            lazy = pl.scan_parquet(file)
-        elif file.suffix == ".csv":
-            # All text: a column's type must not depend on what its first rows look like.
-            lazy = pl.scan_csv(file, infer_schema=False)
-        else:
-            raise RegisterError(
-                f"{file} ends in {file.suffix or 'nothing'!r}", "give a .parquet or .csv file"
-            )
-        schema = lazy.collect_schema()
-        if missing := [name for name in REQUIRED if name not in schema]:
-            raise RegisterError(
-                f"{file} has no column {', '.join(missing)}, only {', '.join(schema)}",
-                f"name the columns {', '.join(REQUIRED)} and, if any, {', '.join(OPTIONAL)}",
-            )
-        lazy = lazy.select([name for name in REQUIRED + OPTIONAL if name in schema])
-        for batch in lazy.collect_batches(chunk_size=CHUNK_ROWS, maintain_order=True):
+        table = open_table(file, meaning.form)
+    except (IngestError, UsageError) as error:
+        raise RegisterError(error.what, error.remedy) from error
+    if table is None:
+        raise RegisterError(f"no rows in {file}", "a register needs a meter")
+    ours = (*REQUIRED, *OPTIONAL)
+    columns = {name: known for known in table.names for name in ours if known.lower() == name}
+    power = next((name for name in table.names if name.lower() == KVA), "")
+    if power and "contracted_power_va" not in columns:
+        columns["contracted_power_va"] = power
+    others = [name for name in table.names if name not in columns.values()]
+    for name in others:
+        free = [n for n in ours if n not in columns]
+        if near := closest(name.lower(), free, cutoff=0.75):
+            raise RegisterError(f"{file} has a column {name!r}", f"{near} Rename it, or drop it")
+    if missing := [name for name in REQUIRED if name not in columns]:
+        raise RegisterError(
+            f"{file} has no column {', '.join(missing)}, only {', '.join(table.names[:12])}",
+            f"name the columns {', '.join(REQUIRED)} and, if any, {', '.join(OPTIONAL)}",
+        )
+    if others:
+        say(f"{file.name}: not used: {', '.join(others[:12])}")
+    return table, columns
+
+
+def _chunks(table: Table, columns: dict[str, str]) -> Iterator[pl.DataFrame]:
+    """The columns under our names, and `BEYOND` of a file of text, CHUNK_ROWS rows at most."""
+    wanted = [pl.col(theirs).alias(ours) for ours, theirs in columns.items()]
+    if table.first_line:
+        wanted.append(pl.col(BEYOND))
+    try:
+        for batch in table.frame.select(wanted).collect_batches(
+            chunk_size=CHUNK_ROWS, maintain_order=True
+        ):
             # An engine may hand over more than was asked for.
             yield from batch.iter_slices(CHUNK_ROWS)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise RegisterError(
-            f"{file} cannot be read as {file.suffix[1:]}: {str(error).splitlines()[0]}",
-            "check the path and that the file is whole",
-        ) from error
-
-
-def _typed(file: Path, raw: pl.DataFrame, first_row: int) -> pl.DataFrame:
-    """The chunk with all six columns as numbers and names, nothing null."""
-    expressions = {
-        "external_id": _external_id,
-        "tariff": _name,
-        "contracted_power_va": _power,
-        "region": _region,
-        "producer": _producer,
-        "valid_from": _day,
-    }
-    defaults = {"region": pl.lit(DEFAULT_REGION), "producer": pl.lit(False)}
-    defaults["valid_from"] = pl.lit(0, pl.UInt16)
-    # With a literal alone, select would give one row.
-    typed = raw.with_columns(
-        (make(file, raw.schema[name], name) if name in raw.schema else defaults[name]).alias(name)
-        for name, make in expressions.items()
-    )
-    nulls = [name for name in typed.columns if typed[name].null_count()]
-    if not nulls:
-        return typed
-    row, name = min((int(typed[name].is_null().arg_max() or 0), name) for name in nulls)
-    what, remedy = _WRONG[name]
-    place = place_of(file, first_row + row, raw["external_id"][row])
-    raise RegisterError(f"{place}: {name} {_shown(raw[name][row])} {what}", remedy)
-
-
-def _shown(value: object) -> str:
-    return "(empty)" if value is None or str(value).strip() == "" else repr(value)
-
-
-def _refuse_type(file: Path, dtype: pl.DataType, name: str, wanted: str) -> RegisterError:
-    return RegisterError(f"{file}: column {name} is {dtype}", f"store it as {wanted}")
-
-
-def _text(name: str) -> pl.Expr:
-    return pl.col(name).cast(pl.String).str.strip_chars()
-
-
-def _external_id(file: Path, dtype: pl.DataType, name: str) -> pl.Expr:
-    if dtype == pl.String:
-        text = _text(name)
-        digits = pl.when(text.str.contains(rf"^[0-9]{{1,{MAX_DIGITS}}}$")).then(text)
-        return digits.otherwise(None).cast(pl.UInt64, strict=False)
-    if not dtype.is_integer():
-        raise _refuse_type(file, dtype, name, "whole numbers or text of digits")
-    fits = pl.col(name).is_between(0, 10**MAX_DIGITS - 1)
-    return pl.when(fits).then(pl.col(name)).otherwise(None).cast(pl.UInt64, strict=False)
-
-
-def _name(file: Path, dtype: pl.DataType, name: str) -> pl.Expr:
-    if not (dtype in (pl.String, pl.Categorical, pl.Enum) or dtype.is_integer()):
-        raise _refuse_type(file, dtype, name, "text")
-    return pl.when(_text(name) != "").then(_text(name)).otherwise(None)
-
-
-def _region(file: Path, dtype: pl.DataType, name: str) -> pl.Expr:
-    return _name(file, dtype, name).fill_null(DEFAULT_REGION)
-
-
-def _power(file: Path, dtype: pl.DataType, name: str) -> pl.Expr:
-    if not (dtype == pl.String or dtype.is_numeric()):
-        raise _refuse_type(file, dtype, name, "whole numbers of VA")
-    source = _text(name) if dtype == pl.String else pl.col(name)
-    power = source.cast(pl.Float64, strict=False)
-    fits = power.is_between(0, _MAX_POWER) & (power == power.floor())
-    return pl.when(fits).then(power).otherwise(None).cast(pl.UInt32, strict=False)
-
-
-def _producer(file: Path, dtype: pl.DataType, name: str) -> pl.Expr:
-    if dtype == pl.Boolean:
-        return pl.col(name).fill_null(False)
-    if not (dtype == pl.String or dtype.is_integer()):
-        raise _refuse_type(file, dtype, name, "true or false")
-    text = _text(name).str.to_lowercase().fill_null("")
-    return (
-        pl.when(text.is_in(_YES))
-        .then(pl.lit(True))
-        .when(text.is_in((*_NO, "")))
-        .then(pl.lit(False))
-        .otherwise(None)
-    )
-
-
-def _day(file: Path, dtype: pl.DataType, name: str) -> pl.Expr:
-    if dtype == pl.Date:
-        dates = pl.col(name)
-    elif isinstance(dtype, pl.Datetime):
-        dates = pl.col(name).dt.date()
-    elif dtype == pl.String:
-        whole = _text(name).str.contains(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
-        text = pl.when(whole).then(_text(name)).otherwise(None)
-        dates = text.str.to_date("%Y-%m-%d", strict=False)
-    else:
-        raise _refuse_type(file, dtype, name, "dates")
-    fits = dates.is_between(pl.lit(FIRST_DATE), pl.lit(LAST_DATE))
-    day = pl.when(fits).then(dates.to_physical()).otherwise(None).cast(pl.UInt16, strict=False)
-    missing = pl.col(name).is_null() if dtype != pl.String else _text(name).fill_null("") == ""
-    return pl.when(missing).then(pl.lit(0, pl.UInt16)).otherwise(day)
+        known = unreadable(table.path, error)
+        raise RegisterError(known.what, known.remedy) from error

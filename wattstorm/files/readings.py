@@ -3,7 +3,7 @@
 A frame of a file has the columns `file`, `row` (from 1, a CSV's header not
 counted), the cells as they stand (`raw_…`), and what they say:
 
-    id        UInt64   external id
+    id        UInt64   key of the meter's id, see `register.textkeys`
     at        Int64    µs since the epoch
     wh        Int64    energy, rounded half-even to whole Wh
     version   Int64    0 where there is none
@@ -155,7 +155,7 @@ def parsed(table: Table, index: int, taken: Taken, wanted: Wanted) -> pl.LazyFra
     stamp = cells.stamps("raw_time", schema[taken.time], _clock(wanted))
     energies = cells.energies("raw_energy", schema[taken.energy], taken.unit)
     frame = frame.with_columns(
-        cells.ids("raw_meter", meter_type).alias("id"),
+        cells.meters("raw_meter", meter_type).alias("id"),
         _at(stamp.at, schema[taken.time], wanted).alias("at"),
         pl.when(pl.col("wrong") == 0).then(energies.wh).alias("wh"),
         cells.versions("raw_version").alias("version"),

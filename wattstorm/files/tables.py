@@ -147,6 +147,7 @@ def _text(path: Path, form: Form) -> Table | None:
         skip_lines=lines,
         schema=dict.fromkeys((*names, BEYOND), pl.String),
         missing_columns="insert",
+        extra_columns="ignore",
         truncate_ragged_lines=True,
         separator=separator,
         encoding="utf8-lossy",

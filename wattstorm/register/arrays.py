@@ -16,6 +16,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from wattstorm.register.textkeys import TEXT
+
 EPOCH: Final = date(1970, 1, 1).toordinal()
 FIRST_DATE: Final = date(1970, 1, 1)
 LAST_DATE: Final = date(2099, 12, 31)
@@ -63,6 +65,10 @@ class Arrays:
     """int64[changes], meter << 16 | day, ascending."""
     change_entries: npt.NDArray[np.uint64]
     """uint64[changes], the entry from that day on."""
+    named: npt.NDArray[np.int32]
+    """int32[named], dense indices, ascending, of meters whose id is no number (see `textkeys`)."""
+    names: npt.NDArray[np.bytes_]
+    """S40[named], their ids; `ids` holds their keys."""
 
 
 DTYPES: Final[dict[str, np.dtype[Any]]] = {
@@ -73,7 +79,11 @@ DTYPES: Final[dict[str, np.dtype[Any]]] = {
     "last_days": np.dtype("<u2"),
     "change_keys": np.dtype("<i8"),
     "change_entries": np.dtype("<u8"),
+    "named": np.dtype("<i4"),
+    "names": TEXT,
 }
+LATER: Final = ("named", "names")
+"""Arrays that registers of schema 2 and before do not have: all their ids are numbers."""
 
 
 def no_arrays() -> Arrays:

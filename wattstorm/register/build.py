@@ -54,6 +54,7 @@ def merge(known: Arrays, rows: Rows) -> tuple[Arrays, npt.NDArray[np.int64]]:
     days, int64[k] ascending, on which something starts by these rows.
     """
     dense, ids, index = _numbered(known, rows.ids)
+    named, names = _names(known, rows, dense)
     keys = dense.astype(np.int64) << DAY_BITS | rows.days
     del dense
     # Registers usually come sorted: spare 35 M rows the sort and the copies then.
@@ -63,9 +64,10 @@ def merge(known: Arrays, rows: Rows) -> tuple[Arrays, npt.NDArray[np.int64]]:
     later = _after_the_past(known, rows, keys, entries, order)
     if not len(later.keys):
         return known, np.zeros(0, np.int64)
+    extended = _extended(known, later, ids, index, (named, names))
     starts = later.keys[later.fresh | later.changes] & LAST_KEY_DAY
     days = np.flatnonzero(np.bincount(starts, minlength=1)).astype(np.int64)
-    return _extended(known, later, ids, index), days
+    return extended, days
 
 
 def _numbered(known: Arrays, wanted: idindex.Ids) -> tuple[idindex.Dense, Entries, Entries]:
@@ -78,6 +80,32 @@ def _numbered(known: Arrays, wanted: idindex.Ids) -> tuple[idindex.Dense, Entrie
         dense[new], ids, index = idindex.number(known.ids, wanted[new])
         return dense, ids, index
     return idindex.number(known.ids, wanted)
+
+
+def _names(
+    known: Arrays, rows: Rows, dense: idindex.Dense
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bytes_]]:
+    """`Arrays.named` and `names` with those of the rows; the known ones if none is new.
+
+    RegisterError where two ids share a key: they would be one meter.
+    """
+    if not len(rows.named.at):
+        return known.named, known.names
+    meters, first = np.unique(dense[rows.named.at], return_index=True)
+    new = meters >= len(known.ids)
+    named, names = known.named, known.names
+    if new.any():
+        named = np.concatenate([named, meters[new].astype(np.int32)])
+        names = np.concatenate([names, rows.named.names[first[new]]])
+    there = names[np.searchsorted(named, dense[rows.named.at])]
+    other = np.flatnonzero(there != rows.named.names)
+    if len(other):
+        row = int(rows.named.at[other[0]])
+        raise RegisterError(
+            f"{rows.place(row)} cannot be told from id {there[other[0]].decode()}",
+            "one chance in 10^18: give one of the two another id",
+        )
+    return named, names
 
 
 def _ascending(keys: Keys) -> bool:
@@ -93,7 +121,7 @@ def _refuse_doubles(rows: Rows, keys: Keys, order: Any) -> None:
     first, second = int(rows_sorted[at - 1]), int(rows_sorted[at])
     raise RegisterError(
         f"{rows.place(second)}: valid_from {date_of(keys[at] & LAST_KEY_DAY)} a second time,"
-        f" after {rows.place(first)}",
+        f" after {rows.place(first)}{_and_more(len(again))}",
         "keep one row for each id and valid_from",
     )
 
@@ -144,10 +172,14 @@ def _refuse_contradictions(
         has = f"has {_described(rows, there[at])}"
     raise RegisterError(
         f"{rows.place(row)}: valid_from {date_of(days[at])} with"
-        f" {_described(rows, entries[past[at]])}, but the register {has}",
+        f" {_described(rows, entries[past[at]])}, but the register {has}{_and_more(len(wrong))}",
         f"date the change after {date_of(known.last_days[meter])}, or build a new register in"
         " another directory: a past that changed would change what a replay adds up",
     )
+
+
+def _and_more(rows: int) -> str:
+    return f"; and {rows - 1:,} more rows like it" if rows > 1 else ""
 
 
 def _described(rows: Rows, entry: np.uint64) -> str:
@@ -157,7 +189,9 @@ def _described(rows: Rows, entry: np.uint64) -> str:
     return f"tariff {tariff!r}, region {region!r}, {columns.power_va[0]} VA, {producer}"
 
 
-def _extended(known: Arrays, later: _Later, ids: Entries, index: Entries) -> Arrays:
+def _extended(
+    known: Arrays, later: _Later, ids: Entries, index: Entries, text: tuple[Any, Any]
+) -> Arrays:
     """New arrays; those that stay the same are the same objects, so that files can be shared."""
     days = (later.keys & LAST_KEY_DAY).astype(np.uint16)
     entries, first_days = known.entries, known.first_days
@@ -174,4 +208,4 @@ def _extended(known: Arrays, later: _Later, ids: Entries, index: Entries) -> Arr
         change_entries = np.concatenate([change_entries, later.entries[later.changes]])
         order = np.argsort(change_keys, kind="stable")
         change_keys, change_entries = change_keys[order], change_entries[order]
-    return Arrays(ids, index, entries, first_days, last_days, change_keys, change_entries)
+    return Arrays(ids, index, entries, first_days, last_days, change_keys, change_entries, *text)

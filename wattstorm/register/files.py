@@ -28,12 +28,12 @@ import numpy.typing as npt
 
 from wattstorm.errors import RegisterError
 from wattstorm.private_files import make_private, open_private
-from wattstorm.register.arrays import DTYPES, MAX_CODES, Arrays
+from wattstorm.register.arrays import DTYPES, LATER, MAX_CODES, Arrays
 from wattstorm.register.idindex import places_for
 
-SCHEMA: Final = 2
-READ: Final = (1, 2)
-"""1: without `classes`, see `classes.of_card`."""
+SCHEMA: Final = 3
+READ: Final = (1, 2, 3)
+"""1: without `classes`, see `classes.of_card`; 2: without `arrays.LATER`."""
 CARD: Final = "card.json"
 SMALL_BYTES: Final = 4_000_000
 """Files up to this size are checksummed at every opening, larger ones by `verify`."""
@@ -175,7 +175,7 @@ def _put(
     known: tuple[Card, Arrays] | None,
 ) -> dict[str, Any]:
     """Write or link one array; what the card says of it."""
-    if known and getattr(known[1], field) is array:
+    if known and field in known[0]["files"] and getattr(known[1], field) is array:
         try:
             os.link(directory / known[0]["data"] / path.name, path)
             path.chmod(0o600)
@@ -210,6 +210,9 @@ def _card_checksum(card: Card) -> str:
 def _arrays(folder: Path, card: Card) -> Arrays:
     arrays = {}
     for name, dtype in DTYPES.items():
+        if name in LATER and card["schema"] < SCHEMA:
+            arrays[name] = np.zeros(0, dtype)
+            continue
         path = folder / f"{name}.npy"
         expected = card["files"].get(name)
         if not isinstance(expected, dict) or path.stat().st_size != expected.get("bytes"):
@@ -233,6 +236,7 @@ def _arrays(folder: Path, card: Card) -> Arrays:
     expected_lengths = dict.fromkeys(_BY_METER, card["meters"])
     expected_lengths["index"] = places_for(card["meters"])
     expected_lengths |= dict.fromkeys(("change_keys", "change_entries"), card["changes"])
+    expected_lengths |= dict.fromkeys(LATER, card.get("named", 0))
     if wrong := [name for name, n in expected_lengths.items() if lengths[name] != n]:
         raise RegisterError(
             f"{folder}: {wrong[0]} has {lengths[wrong[0]]} rows, its card says"

@@ -92,9 +92,8 @@ class Register:
                 tuple(old_card["regions"]) if old_card else (),
             )
             if not len(rows.ids) and not known:
-                raise RegisterError(
-                    f"no rows in {', '.join(map(str, rows.files))}", "a register needs a meter"
-                )
+                names = ", ".join(str(source.path) for source in rows.sources)
+                raise RegisterError(f"no rows in {names}", "a register needs a meter")
             arrays, days = merge(old_arrays, rows)
             if arrays is not old_arrays:
                 card = _next_card(old_card, partition_size, arrays, rows, days)
@@ -107,24 +106,37 @@ class Register:
         card, arrays = files.load(Path(directory), version)
         return cls(Path(directory), card, arrays)
 
+    @staticmethod
+    def exists(directory: Path) -> bool:
+        """Whether there is one to open; RegisterError for one that lost its card."""
+        return files.exists(Path(directory))
+
     @property
     def checksum(self) -> str:
         """What stands for this version's contents: the same on every machine that has it."""
         return str(self.card["checksum"])
 
     def lookup(self, external_ids: npt.NDArray[np.uint64]) -> npt.NDArray[np.int32]:
-        """Dense indices int32[n] of external ids (any integers, [n]); -1 = unknown."""
+        """Dense indices int32[n] of keys (see `textkeys`; any integers, [n]); -1 = unknown."""
         wanted = np.asarray(external_ids)
         if wanted.dtype.kind not in "iu" and wanted.size:
             raise TypeError(f"external ids of type {wanted.dtype}; convert them to uint64")
-        # A negative number becomes one above 14 digits: unknown, as it should be.
+        # A negative number becomes one that is no key: unknown, as it should be.
         wanted = np.ascontiguousarray(wanted.astype(np.uint64, copy=False))
         return idindex.find(wanted, self._arrays.ids, self._arrays.index)
 
     def external_ids(self, first: int, stop: int) -> npt.NDArray[np.uint64]:
-        """External ids of the dense indices first to stop - 1: uint64, a read-only view."""
+        """Keys of the ids of the dense indices first to stop - 1: uint64, a read-only view."""
         self._check_slice(first, stop)
         return self._arrays.ids[first:stop]
+
+    def meter(self, dense: int) -> str:
+        """The id of a meter as its files have it."""
+        self._check_slice(dense, dense + 1)
+        at = int(np.searchsorted(self._arrays.named, dense))
+        if at < len(self._arrays.named) and self._arrays.named[at] == dense:
+            return bytes(self._arrays.names[at]).decode("ascii")
+        return str(self._arrays.ids[dense])
 
     def epoch_on(self, day: int) -> int:
         """Number of distinct dates up to `day` on which some entry starts.
@@ -192,6 +204,7 @@ def _next_card(
         "version": old["version"] + 1 if old else 1,
         "meters": meters,
         "changes": len(arrays.change_keys),
+        "named": len(arrays.named),
         "partition_size": old["partition_size"] if old else partition_size or default,
         "tariffs": list(rows.tariffs),
         "regions": list(rows.regions),
