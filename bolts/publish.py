@@ -23,7 +23,7 @@ from wattstorm.store.control import partitions_of
 from wattstorm.store.results import Partials, ResultStore, Slot
 from wattstorm.stream.governing import Governing
 from wattstorm.stream.outfit import Outfit
-from wattstorm.tuples import CheckedEmits
+from wattstorm.tuples import SLOTS_FIELDS, CheckedEmits
 
 SLOTS_AT_ONCE = 96
 REST, CHEAP_S = 39.0, 0.005
@@ -38,6 +38,7 @@ class PublishBolt(CheckedEmits, Bolt):
     """Publishes the dirty slots of the partitions it is told of; on a tick, of all."""
 
     auto_ack = False
+    outputs = SLOTS_FIELDS
 
     def initialize(self, conf: dict[str, Any], context: dict[str, Any]) -> None:
         self.outfit = Outfit.of(conf, context, self.component_name)
@@ -91,6 +92,8 @@ class PublishBolt(CheckedEmits, Bolt):
                 self.outfit.instruments.count("slots", len(ordered[at : at + SLOTS_AT_ONCE]))
             if deadlines:
                 self.folding.fold(self.partitions, seen)
+            if ordered:
+                self.emit((len(ordered),), anchors=[])
             self.told.clear()
             self.down = False
         except (StoreError, RegisterError) as error:

@@ -1,4 +1,4 @@
-"""Readings → exact national, tariff and regional load curves."""
+"""Readings → exact national, tariff and regional load curves, and their forecasts."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from streamparse import Grouping, Topology
 
 from bolts.aggregate import AggregateBolt
+from bolts.forecast import ForecastBolt
 from bolts.publish import PublishBolt
 from spouts.readings import ReadingsSpout
 
@@ -41,4 +42,9 @@ class LoadCurves(Topology):
         inputs={aggregate: Grouping.LOCAL_OR_SHUFFLE},
         par=1,
         config=needs(160, 20, **TICK),
+    )
+    forecast = ForecastBolt.spec(
+        inputs={publish: Grouping.GLOBAL},
+        par=1,
+        config=needs(400, 20, **TICK),
     )

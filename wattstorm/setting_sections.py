@@ -156,6 +156,24 @@ class Results:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Forecast:
+    issue: tuple[str, ...] = setting(
+        ("00:00", "12:00"),
+        "local times, in event time, at which forecasts are issued: HH:MM",
+        check=values.clock_times,
+    )
+    wait_minutes: int = setting(
+        60,
+        "how long an issue waits, in event time, for slots before it to close",
+        low=0,
+        high=720,
+    )
+    snapshot_s: float = setting(
+        300.0, "seconds between two snapshots of the forecasters", low=0.1, high=86_400
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Engine:
     workers: int = setting(
         0,

@@ -137,6 +137,12 @@ def closest(word: str, known: Iterable[str], cutoff: float = 0.5) -> str:
 # ---------------------------------------------------------------- single settings
 
 
+def clock_times(value: tuple[str, ...], name: str) -> None:
+    for each in value:
+        if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", each):
+            raise UsageError(f"{name} holds {each!r}", "write HH:MM, such as 00:00 or 12:00")
+
+
 def store_url(value: str, name: str) -> None:
     try:
         parts = urlsplit(value)

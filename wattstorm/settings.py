@@ -31,6 +31,7 @@ from wattstorm.setting_sections import (
     Data,
     DeadLetters,
     Engine,
+    Forecast,
     Log,
     Results,
     Serve,
@@ -69,6 +70,7 @@ class Settings:
     snapshot: Snapshot = field(default_factory=Snapshot)
     dead_letters: DeadLetters = field(default_factory=DeadLetters)
     results: Results = field(default_factory=Results)
+    forecast: Forecast = field(default_factory=Forecast)
     engine: Engine = field(default_factory=Engine)
     serve: Serve = field(default_factory=Serve)
     storm: Storm = field(default_factory=Storm)

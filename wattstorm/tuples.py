@@ -33,6 +33,8 @@ class BatchRef(NamedTuple):
 BATCH_FIELDS = list(BatchRef._fields)
 CHANGED_FIELDS = ["partition", "fence"]
 """A commit moved the partition's fence: its dirty slots want publishing."""
+SLOTS_FIELDS = ["slots"]
+"""So many slots were published: a bell, what changed of them stands in the log of slots."""
 
 
 class CheckedEmits:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -52,3 +52,39 @@ def restore(forecaster: Forecaster, arrays: Mapping[str, Any]) -> None:
     for (part, name), values in moved.items():
         setattr(getattr(forecaster, part), name, values)
     forecaster.days = records
+
+
+def remembered(forecaster: Forecaster, day: int, part: slice) -> Callable[[], None]:
+    """How to undo, exactly, whatever the slots of `part` of a day are going to teach."""
+    f = forecaster
+    cells = [
+        *((a, a[:, part].copy()) for a in (f.filters.theta, f.filters.p, f.filters.noise)),
+        *((a, a[:, part].copy()) for a in (f.mixture.regret, f.mixture.spread, f.mixture.most)),
+        *((a, a[:, part].copy()) for a in (f.intervals.offsets, f.gate.loss)),
+    ]
+    variance, record, paths = f.intervals.variance[part].copy(), f.days.get(day), f.intervals.paths
+    load = None if record is None else record.load[part].copy()
+
+    def undo() -> None:
+        for array, was in cells:
+            array[:, part] = was
+        f.intervals.variance[part], f.intervals.paths = variance, paths
+        if record is not None:
+            record.load[part] = load
+
+    return undo
+
+
+def carried(old: Forecaster, new: Forecaster) -> None:
+    """What a new model inherits from the one it follows: the weights of the members that both have,
+    and how far forecasts err. Its own effects start as they were fitted."""
+    place = {member.name: i for i, member in enumerate(old.members)}
+    for i, member in enumerate(new.members):
+        at = place.get(member.name)
+        if at is None:
+            continue
+        for name in PARTS["mixture"]:
+            getattr(new.mixture, name)[:, :, i] = getattr(old.mixture, name)[:, :, at]
+        new.gate.loss[i] = old.gate.loss[at]
+    for name in PARTS["intervals"]:
+        setattr(new.intervals, name, getattr(old.intervals, name).copy())

@@ -68,6 +68,6 @@ class Filters:
         p -= gain[..., :, None] * ph[..., None, :]
         diagonal = np.einsum("fspp->fsp", p)
         diagonal += known[..., None] * self.q
-        if diagonal.max() > BOUND:
+        if diagonal.max(initial=0.0) > BOUND:  # no filter at all, where only the naive sits
             scale = np.sqrt(np.where(diagonal > BOUND, BOUND / diagonal, 1.0))
             p *= scale[..., :, None] * scale[..., None, :]

@@ -19,6 +19,8 @@ What bounds each, so that a store holds no more after years than after weeks:
 | consumer: dead, dead:account | dead letters | dead_letters.keep, keep_mb |
 | sums: partials | sums by slot | the open days: closed ones are folded (`closing`) |
 | sums: dirty | slots to publish | the open days |
+| forecasts: day:… | rows of a target day | results.expire_days after its last change |
+| forecasts: newest | two rows of a curve: today, tomorrow | as they are |
 | sums: audit:producer:… | a producer's counters | PRODUCER_LIFETIME_S after it last sent |
 | sums: audit:day:… | counters of a day and channel | results.expire_days, and a month |
 | day: curve:…, stamps, closed | results, and the sums they are made of | results.expire_days |
@@ -63,7 +65,10 @@ class Space(StrEnum):
 
 
 _SPACES: Final = {
-    Space.CURVES: ("{@:day:*}:curve:*", "{@:slots:p*}:*", "@:days", "@:meta"),
+    Space.CURVES: (
+        *("{@:day:*}:curve:*", "{@:slots:p*}:log", "{@:slots:p*}:head", "@:days", "@:meta"),
+        *("{@:slots:p*}:forecasts:day:*", "{@:slots:p*}:forecasts:newest"),
+    ),
     Space.WORK: (
         *("{@:*:p*}:head", "{@:*:p*}:producer:*", "{@:day:*}:stamps"),
         *(f"{{@:*:p*}}:*:{name}" for name in ("fence", "audit", "audit:*", "dirty", "poison")),

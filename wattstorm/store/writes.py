@@ -41,7 +41,8 @@ class Writes:
     sums: field of `partials` → absolute value; the fields are also marked in `dirty`, with the
     position, for who publishes them. fields, members: key → what is set in that hash, or sorted
     set; gone: key → fields removed from that hash. dead: what is set aside. events: entries of
-    other logs. scalars: of the fence; rising: the same, integers that never fall.
+    other logs. scalars: of the fence; rising: the same, integers that never fall. lifetimes: key
+    of `fields` → s that it stays from here on.
     """
 
     sums: Mapping[str, bytes] = field(default_factory=dict)
@@ -53,6 +54,7 @@ class Writes:
     events: Sequence[Event] = ()
     rising: Mapping[str, int] = field(default_factory=dict)
     scalars: Mapping[str, Argument] = field(default_factory=dict)
+    lifetimes: Mapping[str, int] = field(default_factory=dict)
 
 
 NOTHING: Final = Writes()
@@ -104,6 +106,9 @@ class Effects:
             self._begin("set", len(values), self._own(key))
             for value in values.items():
                 self.arguments += value
+        for key, seconds in writes.lifetimes.items():
+            self._begin("expire", 1, self._own(key))
+            self.arguments.append(seconds)
         for key, names in writes.gone.items():
             self._begin("remove", len(names), self._own(key))
             self.arguments += names

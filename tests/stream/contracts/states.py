@@ -10,6 +10,7 @@ nobody knows; after them the state is not what it was before any of them.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -105,6 +106,7 @@ class StateContract:
             before, after = applied(self.new(), entries[:at]), self.new()
             arrays, header = before.snapshot()
             assert header["position"] == before.position
+            header = json.loads(json.dumps(header, allow_nan=False))
             after.restore({name: np.array(array) for name, array in arrays.items()}, dict(header))
             assert after.position == before.position
             assert self.same(applied(after, entries[at:]), whole)

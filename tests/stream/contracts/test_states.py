@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.register.registers import register_rows
+from tests.stream import forecasting
 from tests.stream.contracts.states import StateContract, plain
 from tests.stream.peaks import Peaks
 from tests.stream.town import DAY0
@@ -78,6 +80,45 @@ class TestSums(StateContract):
         (header_a, arrays_a), (header_b, arrays_b) = plain(a), plain(b)
         said = header_a == header_b and _cells(arrays_a) == _cells(arrays_b)
         return bool(said and _held(a) == _held(b))
+
+
+class TestForecasts(StateContract):
+    """Some hours of four days close, with all kinds of control between."""
+
+    @pytest.fixture(autouse=True)
+    def _two_models(self, tmp_path: Path) -> None:
+        self.root = tmp_path
+        self.models = [forecasting.registered(tmp_path, weather=w) for w in (True, False)]
+
+    def new(self) -> State:
+        return forecasting.a_state(self.root)
+
+    def scalars(self) -> dict[str, bytes]:
+        return forecasting.scalars()
+
+    def entries(self) -> list[Entry]:
+        one, other = self.models
+        say: list[tuple[str, str]] = [("model", forecasting.live(one))]
+        say += [("weather", forecasting.weather_text(690, 712)), ("tomorrow", "{}")]
+        say += [("model", forecasting.live(other, one)), ("model", "{"), ("rules", RULES_AT_SIX)]
+        hours = [(700 + day, hour) for day in range(4) for hour in (11, 23, 22)]
+        made = [forecasting.slot_entry(0, *at, final=at[1] != 11) for at in hours]
+        for i, told in enumerate(say):
+            made.insert(1 + 2 * i, forecasting.control_entry(0, *told))
+        made.append(forecasting.slot_entry(0, 702, 23, wh=1.0))
+        made.append(Entry(0, b"no slot", 2**50, b"", "slot"))
+        return [
+            each._replace(position=at, chain=b"%d" % at) for at, each in enumerate(made, start=1)
+        ]
+
+    def same(self, a: State, b: State) -> bool:
+        """Unknown loads are NaN, which equals nothing."""
+        (arrays_a, header_a), (arrays_b, header_b) = a.snapshot(), b.snapshot()
+        arrays = [{n: x.tobytes() for n, x in each.items()} for each in (arrays_a, arrays_b)]
+        return header_a == header_b and arrays[0] == arrays[1]
+
+
+RULES_AT_SIX = str(replace(forecasting.RULES, issues=(0, 360)))
 
 
 def _cells(arrays: dict[str, Any]) -> dict[str, Any]:

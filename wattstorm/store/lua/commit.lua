@@ -9,6 +9,7 @@
 --   count   lifetime in s or 0, n x (counter, n)                                     a hash
 --   set     n x (field, value)     a hash        remove  n x field                   a hash
 --   rank    n x (score, member)    a sorted set  rise    n x (field, number)         a hash
+--   expire  s from now on         any key
 --   append  n x (kind, data)       the log of another name, and its head and backlog behind it
 -- Returns {'ok'}, {'owner', who}, {'moved', position} or {'lost', position}.
 -- Checks first, writes after.
@@ -65,6 +66,11 @@ end
 function effects.set(key, at, n) return in_chunks('HSET', KEYS[key], at, at + 2 * n) end
 
 function effects.remove(key, at, n) return in_chunks('HDEL', KEYS[key], at, at + n) end
+
+function effects.expire(key, at)
+  redis.call('EXPIRE', KEYS[key], ARGV[at])
+  return at + 1
+end
 
 function effects.rank(key, at, n) return in_chunks('ZADD', KEYS[key], at, at + 2 * n) end
 
