@@ -22,7 +22,8 @@ from models.forecast.compiled import Compiled, piece_count
 from models.forecast.formula import Member, Term
 from models.forecast.model_set import ModelSet, Static
 from models.forecast.ridge import Ridge
-from wattstorm.errors import ArtefactError
+from models.forecast.warm import begun
+from wattstorm.errors import ArtefactError, SnapshotError
 
 SCHEMA = 1
 TOLERANCE = 1e-6
@@ -32,6 +33,8 @@ RIDGE_ARRAYS = (
     *("centre", "scale", "weights", "bias", "beta"),
     *("constant", "mean", "deviation", "sd"),
 )
+WARM = "warm."
+"""Before the names of the arrays of a forecaster's state at the end of training."""
 RETRAIN = "train it again, or keep the model that is live"
 
 
@@ -48,6 +51,7 @@ def save(models: ModelSet, directory: Path, told: Mapping[str, Any] | None = Non
         families[name] = {"kind": "gam" if gam else "ridge", "covariates": list(model.covariates)}
         if isinstance(model, Compiled):
             families[name]["terms"] = [[t.kind, t.x, t.cells, t.by] for t in model.formula]
+    arrays.update({f"{WARM}{name}": state for name, state in models.warm.items()})
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     card = {
@@ -118,7 +122,19 @@ def verify(models: ModelSet) -> float:
                 RETRAIN,
             )
         worst = max(worst, off)
+    _check_warm(models)
     return worst
+
+
+def _check_warm(models: ModelSet) -> None:
+    """ArtefactError if a forecaster cannot begin with the state that is inside."""
+    try:
+        forecaster = begun(models)
+    except (SnapshotError, LookupError, ValueError, TypeError) as error:
+        raise ArtefactError(f"its state at the end of training: {error}", RETRAIN) from error
+    state = forecaster.filters.theta, forecaster.filters.p, forecaster.intervals.variance
+    if not all(np.isfinite(part).all() for part in state):
+        raise ArtefactError("its state at the end of training is not finite", RETRAIN)
 
 
 def _built(card: Mapping[str, Any], arrays: Mapping[str, Any]) -> ModelSet:
@@ -141,5 +157,9 @@ def _built(card: Mapping[str, Any], arrays: Mapping[str, Any]) -> ModelSet:
             raise ValueError(f"{name} has not the {slots} slots of the card")
         references[name] = {f: arrays[f"{name}.reference.{f}"] for f in ("x", "expected")}
     members = tuple(Member(f, q) for f, q in card["members"])
+    # the order that they were fitted in, which a JSON object does not keep: states are in it
+    order = [f for f in dict.fromkeys(m.family for m in members) if f in families]
+    families = {f: families[f] for f in (*order, *families)}
     calendar = Calendar(arrays["holidays"].astype("datetime64[D]"))
-    return ModelSet(slots, known, calendar, families, members, card, references)
+    warm = {k.removeprefix(WARM): v for k, v in arrays.items() if k.startswith(WARM)}
+    return ModelSet(slots, known, calendar, families, members, card, references, warm)

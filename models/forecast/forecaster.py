@@ -29,13 +29,16 @@ MEMORY = 9
 @dataclass(frozen=True)
 class Forecast:
     """point: float64[S]. quantiles: float64[L, S]. paths: float64[n, S], days that may come.
-    experts: float64[K, S], NaN asleep. awake: bool[K, S], those that the mixture heard."""
+    experts: float64[K, S], NaN asleep. awake: bool[K, S], those that the mixture heard. clamped:
+    bool[S], where a covariate lies beyond what a model was trained on: such a forecast is a guess.
+    """
 
     point: Floats
     quantiles: Floats
     paths: Floats
     experts: Floats
     awake: Flags
+    clamped: Flags
 
 
 @dataclass
@@ -78,9 +81,12 @@ class Forecaster:
         experts = np.full((len(self.members), self.models.slots), np.nan)
         h = np.zeros((len(self._models), self.models.slots, self.filters.theta.shape[-1]))
         static = np.empty(h.shape[:2])
+        clamped = np.zeros(self.models.slots, np.bool_)
         missed = self._missed_lately(day)
         for g, model in enumerate(self._models):
-            effects = model.effects(model.gather(values))
+            x = model.gather(values)
+            effects = model.effects(x)
+            clamped |= model.clamped(x).any(axis=-1)
             static[g] = model.constant + effects.sum(axis=-1)
             regressors(model, effects, missed[g], h[g])
         experts[self._at] = self.filters.predict(h[self._family]) * self._sds[self._family]
@@ -92,10 +98,10 @@ class Forecaster:
         scale = self.intervals.scale()
         nothing = np.full(self.models.slots, np.nan)
         self.days[day] = Record(h, static, experts, awake, point, scale, nothing)
-        for old in sorted(self.days)[:-MEMORY]:
-            del self.days[old]
+        for gone in [d for d in self.days if d > day] + sorted(self.days)[:-MEMORY]:
+            self.days.pop(gone, None)
         quantiles, paths = self.intervals.quantiles(point), self.intervals.drawn(point)
-        return Forecast(point, quantiles, paths, experts, awake)
+        return Forecast(point, quantiles, paths, experts, awake, clamped)
 
     def learn(self, day: int, load: Floats) -> None:
         """Loads of a day that was forecast, float64[S]; NaN: not known yet. Once for each slot."""

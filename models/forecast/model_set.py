@@ -37,7 +37,8 @@ class ModelSet:
     """slots: of a day. known: slots of the eve known at issue. families: by name.
 
     card: what is told of it, JSON. references: per family "x" float64[S, n, C] and "expected"
-    float64[S, n], what the trainer itself said.
+    float64[S, n], what the trainer itself said. warm: a forecaster's state at the end of training,
+    see `warm.py`; empty: it starts cold.
     """
 
     slots: int
@@ -47,6 +48,7 @@ class ModelSet:
     members: tuple[Member, ...] = STANDARD
     card: Mapping[str, Any] = field(default_factory=dict)
     references: Mapping[str, Mapping[str, Floats]] = field(default_factory=dict)
+    warm: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def present(self) -> tuple[Member, ...]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from models.forecast import artefact
+from models.forecast.backtest import feed
 from models.forecast.forecaster import Forecaster
-from tests.models.forecast.victoria import fitted, four_hours
+from models.forecast.forecaster_state import to_arrays
+from models.forecast.warm import DAYS, begun, warmed
+from tests.models.forecast.victoria import TRAIN, fitted, four_hours
 from wattstorm.errors import ArtefactError
 
 
@@ -82,3 +86,48 @@ def test_a_model_that_no_longer_says_what_its_trainer_said_is_refused(
 def test_no_artefact_at_all_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="is no model"):
         artefact.load(tmp_path / "nothing")
+
+
+def test_a_warm_model_begins_where_its_training_ended(tmp_path: Path) -> None:
+    """The first day forecast is that of a forecaster that learned the year before;
+    days remembered that are not past, as in a replay, are forgotten."""
+    load, _, values = four_hours()
+    days = np.datetime64("2012-01-01") + np.arange(TRAIN)
+    state = warmed(fitted(), days, values, load[:TRAIN])
+    artefact.save(replace(fitted(), warm=state), tmp_path / "warm")
+    models = artefact.load(tmp_path / "warm")
+    lived = Forecaster(fitted())
+    for day in range(TRAIN - DAYS, TRAIN):
+        feed(lived, day, load)
+        lived.forecast(day, {k: v[day] for k, v in values.items()})
+    feed(lived, TRAIN, load)
+    row, first = {k: v[TRAIN] for k, v in values.items()}, int(days[-1].astype(int)) + 1
+    warm, cold = begun(models).forecast(first, row), Forecaster(models).forecast(first, row)
+    expected = lived.forecast(TRAIN, row)
+    np.testing.assert_allclose(warm.point, expected.point, rtol=1e-5)
+    np.testing.assert_allclose(warm.paths, expected.paths, rtol=1e-5)
+    assert np.abs(cold.point / expected.point - 1).max() > 1e-3
+    assert len(cold.paths) == 0 < len(warm.paths)
+    again = begun(models)
+    again.forecast(first - 5, row)
+    assert max(again.days) == first - 5
+
+
+def test_the_state_of_another_model_inside_an_artefact_is_refused(tmp_path: Path) -> None:
+    state = to_arrays(Forecaster(fitted()))
+    state["gate.loss"] = state["gate.loss"][:3]
+    artefact.save(replace(fitted(), warm=state), tmp_path / "other")
+    with pytest.raises(ArtefactError, match="state at the end of training"):
+        artefact.verify(artefact.load(tmp_path / "other"))
+
+
+def test_a_forecast_beyond_what_was_trained_on_says_so() -> None:
+    """A heat that no training day had: flagged in its slot alone, and finite."""
+    _, _, values = four_hours()
+    row = {k: v[700].copy() for k, v in values.items()}
+    usual = Forecaster(fitted()).forecast(700, row)
+    row["temp"][2] = 55.0
+    hot = Forecaster(fitted()).forecast(700, row)
+    assert hot.clamped.tolist() == [False, False, True, False]
+    assert not usual.clamped.any()
+    assert np.isfinite(hot.point).all()
