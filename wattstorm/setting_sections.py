@@ -174,6 +174,26 @@ class Forecast:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Train:
+    trainer: str = setting(
+        "mgcv", "what fits the additive models", choices=("mgcv", "pygam", "statsmodels")
+    )
+    curves: tuple[str, ...] = setting(
+        (),
+        "what `wattstorm train` fits: CURVE=COLUMN of a file, or names of the store's curves; "
+        "empty: the column load, the nation and every tariff",
+        low=0,
+    )
+    temperature: str = setting("", "column of the temperature in °C; empty: no weather")
+    weather: tuple[str, ...] = setting((), "other weather, as cloud=COLUMN or wind=COLUMN", low=0)
+    country: str = setting("", "whose holidays count: FR, AU-VIC ...; empty: none")
+    families: tuple[str, ...] = setting((), "families of models that are fitted; empty: all", low=0)
+    patience_s: float = setting(
+        300.0, "seconds without a fitted slot until a training is given up", low=1, high=86_400
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Engine:
     workers: int = setting(
         0,

@@ -26,7 +26,8 @@ _SECRET_ARGUMENTS = ("password", "ssl_password")
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Bounds (both included), allowed values, or a function that raises UsageError.
+    """Bounds (both included), allowed values, or a function that raises UsageError. A list may be
+    empty if `low` is 0.
 
     `check` takes (value, the setting's name with its origin). `secret` marks a
     URL whose password must be masked where it is shown.
@@ -93,6 +94,8 @@ def _check_list(value: tuple[str, ...], limits: Limits, name: str) -> None:
         if limits.choices and each not in limits.choices:
             hint = closest(each, limits.choices, cutoff=0.7)
             raise UsageError(f"{name} holds {each!r}", hint or f"it may hold {allowed}")
+    if not value and limits.low == 0:
+        return
     if not value or len(set(value)) != len(value):
         raise UsageError(
             f"{name} is {list(value)}", f"it must hold at least one of {allowed}, each once"

@@ -39,6 +39,7 @@ from wattstorm.setting_sections import (
     Store,
     Storm,
     Stream,
+    Train,
 )
 from wattstorm.setting_values import closest, mask_url, split_password
 
@@ -71,6 +72,7 @@ class Settings:
     dead_letters: DeadLetters = field(default_factory=DeadLetters)
     results: Results = field(default_factory=Results)
     forecast: Forecast = field(default_factory=Forecast)
+    train: Train = field(default_factory=Train)
     engine: Engine = field(default_factory=Engine)
     serve: Serve = field(default_factory=Serve)
     storm: Storm = field(default_factory=Storm)

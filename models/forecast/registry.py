@@ -48,8 +48,7 @@ class Registry:
 
     def add(self, curve: str, models: ModelSet, told: Mapping[str, Any]) -> Entry:
         """Write the artefact and stage it; nothing is left of one that cannot be opened."""
-        if not NAME.fullmatch(curve):
-            raise UsageError(f"curve {curve!r}", "take letters, digits, _, - and ., at most 64")
+        check_name(curve)
         beside = self.root / curve / f".new-{os.getpid()}"
         try:
             identity = artefact.save(models, beside, {**told, "curve": curve})[:SHORT]
@@ -139,6 +138,11 @@ class Registry:
             file.flush()
             os.fsync(file.fileno())
         beside.replace(place)
+
+
+def check_name(curve: str) -> None:
+    if not NAME.fullmatch(curve):
+        raise UsageError(f"curve {curve!r}", "take letters, digits, _, - and ., at most 64")
 
 
 def _lived(history: list[dict[str, str]]) -> list[str]:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
 import pytest
+from typer.testing import CliRunner, Result
 
 from models.forecast.covariates import covariates
 from tests.cli.commands import Wattstorm
 from tests.models.forecast.victoria import calendar, whole_days
+from wattstorm.cli.main import app
 from wattstorm.cli.train_process import Given, train_apart
 from wattstorm.errors import TrainingError
+from wattstorm.sample import TIME_ZONE
 
 OPTIONS = (
     *("--load", "mw", "--temperature", "celsius", "--country", "AU-VIC", "--minutes", 60),
@@ -65,7 +70,7 @@ def test_a_model_is_trained_with_real_r_promoted_and_backtested(
 def some_days() -> Given:
     days, load, temp = whole_days()
     values = covariates(days, load, {"temp": temp}, calendar())
-    return Given({k: v[:400] for k, v in values.items()}, load[:400], calendar(), 24)
+    return Given(days[:400], {k: v[:400] for k, v in values.items()}, load[:400], calendar(), 24)
 
 
 @pytest.mark.parametrize(
@@ -77,16 +82,81 @@ def test_r_that_is_killed_or_hangs_is_an_error_and_no_process_is_left(
     """The signal reaches the process that R runs in, while it fits."""
     seen: list[int] = []
 
-    def heard(family: str, slot: int) -> None:
+    def heard(curve: str, family: str, slot: int) -> None:
         if not seen:
             child = next(c for c in psutil.Process().children() if "spawn_main" in str(c.cmdline()))
             seen.append(child.pid)
             os.kill(child.pid, sent)
 
     with pytest.raises(TrainingError, match=said):
-        train_apart("mgcv", some_days(), patience=60 if sent is signal.SIGKILL else 15, heard=heard)
+        train_apart(
+            "mgcv",
+            {"national": some_days()},
+            patience=60 if sent is signal.SIGKILL else 15,
+            heard=heard,
+        )
     assert seen
     assert not psutil.pid_exists(seen[0])
+
+
+def listed(directory: Path) -> dict[str, dict[str, Any]]:
+    """Cards by curve."""
+    cards = (json.loads(p.read_text()) for p in (directory / "models").glob("*/*/card.json"))
+    return {card["curve"]: card for card in cards}
+
+
+def invoked(*words: object) -> Result:
+    return CliRunner().invoke(app, [*map(str, words)], env={"REDIS_URL": ""})
+
+
+def test_many_curves_are_trained_at_once_and_start_warm(load_file: Path, tmp_path: Path) -> None:
+    """Curves from the settings' section train; the second is the first at another scale."""
+    config = tmp_path / "w.toml"
+    config.write_text(
+        '[train]\ncurves = ["national=mw", "town=celsius"]\nfamilies = ["ridge_free"]\n'
+        'trainer = "pygam"\ncountry = "AU-VIC"\n'
+    )
+    head = ("--config", config, "--data", tmp_path / "d")
+    zone = ("--minutes", 60, "--time-zone", "Etc/GMT-10", "--until", "2012-07-31")
+    done = invoked(*head, "train", load_file, *zone, "--temperature", "celsius")
+    assert done.exit_code == 0, done.output
+    cards = listed(tmp_path / "d")
+    assert sorted(cards) == ["national", "town"]
+    assert cards["national"]["warm"]
+    assert [m[0] for m in cards["town"]["members"]] == ["naive", "ridge_free"]
+    assert cards["town"]["data"]["load"] == "celsius"
+
+
+def test_curves_of_a_store_are_learned_from(sampled: Wattstorm, tmp_path: Path) -> None:
+    """Four months of a few homes, in Wh, in the store's zone and slots, with no weather."""
+    words = ("train", "--store", "--trainer", "pygam", "--family", "ridge", "--load", "base_6")
+    done = invoked("--data", sampled.directory / "data", *words, "--cold")
+    assert done.exit_code == 0, done.output
+    card = listed(sampled.directory / "data")["base_6"]
+    assert card["data"]["curve"] == "tariff:base_6"
+    assert card["time_zone"] == TIME_ZONE
+    assert card["slots"] == 48
+    assert 0 < card["residual"]["ridge"] < 5000
+    shutil.rmtree(sampled.directory / "data" / "models")
+
+
+def test_a_training_that_fails_leaves_the_registry_as_it_was(
+    load_file: Path, tmp_path: Path
+) -> None:
+    """The second of two curves is a column of holes: the first is not staged either."""
+    holes = load_file.read_text().replace("ts_utc,mw", "ts_utc,no,mw").splitlines()
+    file = tmp_path / "holes.csv"
+    file.write_text("\n".join([holes[0], *(line.replace(",", ",,", 1) for line in holes[1:])]))
+    place = ("--minutes", 60, "--time-zone", "Etc/GMT-10", "--family", "ridge_free")
+    head = ("--data", tmp_path / "d", "train", file, "--trainer", "pygam", *place)
+    with pytest.raises(TrainingError, match="curve other"):
+        CliRunner().invoke(
+            app,
+            [*map(str, head), "--load", "national=mw", "--load", "other=no"],
+            env={"REDIS_URL": ""},
+            catch_exceptions=False,
+        )
+    assert not (tmp_path / "d" / "models").exists()
 
 
 def test_a_column_that_is_not_there_is_named(wattstorm: Wattstorm, load_file: Path) -> None:

@@ -18,22 +18,8 @@ from models.forecast.model_set import ModelSet
 from models.forecast.money import daily_totals
 from wattstorm.cli.backtest_report import write_report
 from wattstorm.cli.common import say, settings_of
-from wattstorm.cli.forecast_series import (
-    CountryOption,
-    FileArgument,
-    IssueOption,
-    LoadOption,
-    MinutesOption,
-    Series,
-    TemperatureOption,
-    TimeOption,
-    TrainerOption,
-    UntilOption,
-    WeatherOption,
-    ZoneOption,
-    series_of,
-    training_end,
-)
+from wattstorm.cli.forecast_options import Chosen, with_series
+from wattstorm.cli.forecast_series import FileArgument, Series, UntilOption, training_end
 from wattstorm.cli.output import print_json, table
 from wattstorm.cli.train import Progress, registry_of
 from wattstorm.cli.train_process import Given, train_apart
@@ -43,24 +29,17 @@ PERSISTENCE = 0.97
 """Of the noise on the temperature from an hour to the next: forecasts err for hours."""
 
 
+@with_series
 def backtest(
     context: typer.Context,
     file: FileArgument,
     until: UntilOption,
-    time_column: TimeOption = "ts_utc",
-    load: LoadOption = "load",
-    temperature: TemperatureOption = "",
-    weather: WeatherOption = None,
-    time_zone: ZoneOption = "",
-    country: CountryOption = "",
-    minutes: MinutesOption = 30,
-    issue: IssueOption = 0,
-    trainer: TrainerOption = "mgcv",
+    options: Chosen,
+    load: Annotated[str, typer.Option("--load", help="Column of the load or energy.")] = "load",
     model: Annotated[str, typer.Option(help="A model of the registry instead of training.")] = "",
     noise: Annotated[
         float, typer.Option(min=0, help="Deviation in °C added to the test's temperature.")
     ] = 0.0,
-    patience: Annotated[float, typer.Option(min=1, help="Seconds without a fitted slot.")] = 300,
     report: Annotated[
         Path | None, typer.Option(help="Directory for report.html and report.json.")
     ] = None,
@@ -74,32 +53,29 @@ def backtest(
     additive model as it was fitted. Weather is the file's own, as good as it was when it was
     stored there; --noise makes it worse.
     """
-    settings = settings_of(context)
-    zone = time_zone or settings.stream.time_zone
-    series = series_of(
-        *(file, time_column, load, temperature, weather), *(zone, country, minutes, issue)
-    )
+    series = options.series(file, load)
     days = series.table()
     end = training_end(days, until)
     if end >= len(days.days):
         raise UsageError(f"--until {until} leaves no day to test", f"last day: {days.days[-1]}")
     believed, values = series.inputs(days, _noisy(series, days, noise, end))
     if model:
-        models = artefact.load(registry_of(settings).find(model).directory)
+        models = artefact.load(registry_of(settings_of(context)).find(model).directory)
         _check_fits(models, series, days)
     else:
-        given = {k: v[:end] for k, v in values.items()}
-        calendar = series.calendar(days)
-        models, _ = train_apart(
-            trainer,
-            Given(given, believed[:end], calendar, series.known),
-            patience=patience,
+        training = {k: v[:end] for k, v in values.items()}
+        calendar, known = series.calendar(days), series.known
+        given = Given(days.days[:end], training, believed[:end], calendar, known, options.members())
+        found, _ = train_apart(
+            *(options.trainer, {load: given}),
+            patience=options.patience,
             heard=Progress().heard,
         )
+        models = found[load]
     played = play(Forecaster(models), values, believed)
     figures = {
         "weather": "none" if not series.weather else f"of the file, noise {noise} °C",
-        "issue_hour": issue,
+        "issue_hour": series.issue,
         "trained_to": str(days.days[end - 1]),
         **_figures(models, values, days, played, slice(end, len(days.days))),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -23,19 +24,6 @@ from wattstorm.errors import IngestError, UsageError
 
 Floats = npt.NDArray[np.float64]
 FileArgument = Annotated[Path, typer.Argument(exists=True, dir_okay=False, metavar="FILE")]
-TimeOption = Annotated[str, typer.Option("--time", help="Column of the slots' starts, UTC.")]
-LoadOption = Annotated[str, typer.Option("--load", help="Column of the load or energy.")]
-TemperatureOption = Annotated[
-    str, typer.Option("--temperature", help="Column in °C; none: models without weather.")
-]
-WeatherOption = Annotated[
-    list[str] | None, typer.Option("--weather", help="cloud=COLUMN or wind=COLUMN; repeatable.")
-]
-ZoneOption = Annotated[str, typer.Option("--time-zone", help="Of the local days.")]
-CountryOption = Annotated[str, typer.Option(help="Of the holidays: FR, AU-VIC ...; none: empty.")]
-MinutesOption = Annotated[int, typer.Option(help="Length of a slot: 10, 15, 30 or 60.")]
-IssueOption = Annotated[int, typer.Option(min=0, max=23, help="0: at midnight; 12: noon D-1 ...")]
-TrainerOption = Annotated[str, typer.Option(help="mgcv, pygam or statsmodels.")]
 UntilOption = Annotated[str, typer.Option("--until", help="Last training day, included.")]
 
 
@@ -100,8 +88,11 @@ class Series:
             "load": self.load,
             "weather": self.weather,
         }
+        return {"data": given, **self.place()}
+
+    def place(self) -> dict[str, Any]:
+        """What the card says of its days and its issue time."""
         return {
-            "data": given,
             "time_zone": self.time_zone,
             "country": self.country,
             "minutes": self.minutes,
@@ -109,22 +100,15 @@ class Series:
         }
 
 
-def series_of(
-    file: Path,
-    time: str,
-    load: str,
-    temperature: str,
-    weather: list[str] | None,
-    *place: Any,
-) -> Series:
-    """The options as a Series; place: time zone, country, minutes, issue hour."""
+def weather_columns(temperature: str, weather: Sequence[str]) -> dict[str, str]:
+    """ "temp", "cloud", "wind" → column; weather: "cloud=COLUMN"."""
     columns = {"temp": temperature} if temperature else {}
-    for given in weather or []:
+    for given in weather:
         name, _, column = given.partition("=")
         if name not in ("cloud", "wind") or not column:
-            raise UsageError(f"--weather {given!r}", "give cloud=COLUMN or wind=COLUMN")
+            raise UsageError(f"weather {given!r}", "give cloud=COLUMN or wind=COLUMN")
         columns[name] = column
-    return Series(file, time, load, columns, *place)
+    return columns
 
 
 def training_end(table: Table, until: str) -> int:

@@ -14,6 +14,8 @@ from wattstorm.errors import TrainingError
 FEATURES = 150
 SPREAD = 0.1
 """Deviation of the random weights: near 0 the features are straight lines."""
+FEWEST = 60
+"""Days of a slot: with fewer, cross-validation chooses among noise."""
 PENALTIES = 10.0 ** np.arange(-1, 3.1, 0.5)
 CAUTION = 1.4
 """What a parameter counts in generalised cross-validation; above 1 against overfitting."""
@@ -51,6 +53,10 @@ def train(
     x = np.stack([values[n] for n in names], axis=-1)
     raw = inputs(names, x)
     known = np.isfinite(raw).all(axis=-1) & np.isfinite(load)
+    few = int(known.sum(axis=0).argmin())
+    if known[:, few].sum() < FEWEST:
+        what = f"slot {few} has {known[:, few].sum()} days with everything known, a ridge needs "
+        raise TrainingError(f"{what}{FEWEST}", "give a longer period, or other columns")
     centre = raw[known].mean(axis=0)
     scale = raw[known].std(axis=0) + 1e-9
     mute = [names.index("toy"), names.index("day_type")]  # they enter as waves and indicators
