@@ -180,8 +180,7 @@ class Train:
     )
     curves: tuple[str, ...] = setting(
         (),
-        "what `wattstorm train` fits: CURVE=COLUMN of a file, or names of the store's curves; "
-        "empty: the column load, the nation and every tariff",
+        "CURVE=COLUMN of a file, or the store's curves; empty: the column load, or all tariffs",
         low=0,
     )
     temperature: str = setting("", "column of the temperature in °C; empty: no weather")

@@ -19,6 +19,7 @@ from models.forecast.calendar import Calendar, Floats
 from models.forecast.fallback import NAIVE, naive_set
 from models.forecast.forecaster import Forecaster
 from models.forecast.forecaster_state import carried, remembered
+from models.forecast.warm import begun
 from wattstorm.stream.forecast_models import Models, Named, Place, Stages, curve_of
 
 NO_MODEL: Final = ""
@@ -72,8 +73,10 @@ class Seat:
             versions[named.id] = named
             if named.id not in learners:
                 assert of is not None
-                learners[named.id] = new = Forecaster(models.open(of[0], named))
-                if old is not None and old.models.slots == new.models.slots:
+                learners[named.id] = new = begun(models.open(of[0], named))
+                # a model that starts warm has weights of its own, as new as its training
+                cold = not new.models.warm
+                if cold and old is not None and old.models.slots == new.models.slots:
                     carried(old, new)
         self.of, self.live = of, stages.live.id if stages.live else NO_MODEL
         self.shadow = stages.shadow.id if stages.shadow else NO_MODEL
