@@ -7,16 +7,19 @@ import logging
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from wattstorm.errors import WattstormError
-from wattstorm.register.register import Register
 from wattstorm.settings import Settings
-from wattstorm.store.connection import Connection, connected
-from wattstorm.store.server import EmbeddedServer
+
+if TYPE_CHECKING:  # imported where they are used: a command that needs neither starts sooner
+    from wattstorm.register.register import Register
+    from wattstorm.store.connection import Connection
+    from wattstorm.store.server import EmbeddedServer
 
 
 @dataclass
@@ -49,7 +52,11 @@ class Store:
 @contextlib.contextmanager
 def open_store(settings: Settings) -> Iterator[Store]:
     """The configured store, or the embedded one, held meanwhile; its warnings on stderr."""
+    from wattstorm.store.connection import connected
+    from wattstorm.store.server import EmbeddedServer
+
     with contextlib.ExitStack() as stack:
+        url: str
         url, server = settings.store.url, None
         if not url:
             server = stack.enter_context(EmbeddedServer(settings.data.directory))
@@ -65,6 +72,8 @@ def register_directory(settings: Settings) -> Path:
 
 
 def open_register(settings: Settings) -> Register:
+    from wattstorm.register.register import Register
+
     return Register.open(register_directory(settings))
 
 
@@ -85,3 +94,13 @@ def log_to_stderr(verbose: bool) -> None:
         level=logging.INFO if verbose else logging.WARNING,
         format="%(levelname)s %(name)s: %(message)s",
     )
+
+
+def parse_date(text: str) -> date:
+    """YYYY-MM-DD or "today"; anything else is a usage error."""
+    if text == "today":
+        return date.today()
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no date: write YYYY-MM-DD") from None

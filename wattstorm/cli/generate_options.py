@@ -13,7 +13,7 @@ import numpy.typing as npt
 import polars as pl
 import typer
 
-from wattstorm.cli.register import parse_date
+from wattstorm.cli.common import parse_date
 from wattstorm.errors import IngestError, UsageError
 from wattstorm.setting_values import closest
 from wattstorm.settings import Settings

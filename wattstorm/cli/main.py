@@ -13,63 +13,21 @@ from typing import Annotated
 import typer
 
 from wattstorm import __version__
-from wattstorm.cli import (
-    backtest,
-    config,
-    deadletters,
-    demo,
-    deploy,
-    doctor,
-    generate,
-    ingest,
-    models,
-    prices,
-    register,
-    results,
-    run,
-    sax,
-    serve,
-    status,
-    storm,
-    train,
-    weather,
-)
 from wattstorm.cli.common import Given, complain, log_to_stderr, say
+from wattstorm.cli.lazy import SETTINGS, Commands
 from wattstorm.errors import WattstormError
 
 INTERRUPTED = 130
 
 app = typer.Typer(
     name="wattstorm",
+    cls=Commands,
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings=dict(SETTINGS),
 )
-app.command("demo", short_help="A town of synthetic homes, or real ones, to curves.")(demo.demo)
-app.add_typer(register.app, name="register", short_help="Who the meters are: build, show.")
-app.command("ingest", short_help="Readings of files into the log.")(ingest.ingest)
-app.add_typer(generate.app, name="generate", short_help="Homes that do not exist: curves, stream.")
-app.command("run", short_help="The stream on this machine.")(run.run)
-app.add_typer(results.app, name="results", short_help="Curves: national, tariff, region.")
-app.command("train", short_help="Forecast models of a curve.")(train.train)
-app.command("backtest", short_help="How good forecasts would have been.")(backtest.backtest)
-app.add_typer(models.app, name="models", short_help="Fitted models: list, promote, rollback.")
-app.add_typer(weather.app, name="weather", short_help="Weather that was said: load, show.")
-app.add_typer(prices.app, name="prices", short_help="Prices by tariff: load, show.")
-app.add_typer(sax.app, name="sax", short_help="Curves as words.")
-app.command("status", short_help="Lag, rates, refused readings, processes.")(status.status)
-app.command("serve", short_help="The HTTP API.")(serve.serve)
-app.add_typer(serve.tokens, name="tokens", short_help="Who may ask: add, list, revoke.")
-app.add_typer(deadletters.app, name="dead", short_help="What was refused, and why.")
-app.command("doctor", short_help="What is missing, and what to do about it.")(doctor.doctor)
-app.command("deploy", short_help="The stream on a Storm cluster.")(deploy.deploy)
-app.command("undeploy", short_help="End it there; nothing is lost.")(deploy.undeploy)
-app.command("deactivate", short_help="Pause it there; the log keeps what comes.")(deploy.deactivate)
-app.command("activate", short_help="Let it go on.")(deploy.activate)
-app.add_typer(storm.app, name="storm", short_help="A Storm cluster on this machine, for trials.")
-app.add_typer(config.app, name="config", short_help="The settings in force: show.")
 
 
 def _version(wanted: bool) -> None:

@@ -10,10 +10,9 @@ import typer
 
 from models.forecast.calendar import Calendar
 from models.forecast.price_book import PriceBook
-from wattstorm.cli.common import open_store, say, settings_of
+from wattstorm.cli.common import open_store, parse_date, say, settings_of
 from wattstorm.cli.output import print_json, table
 from wattstorm.cli.price_file import read_news
-from wattstorm.cli.register import parse_date
 from wattstorm.store.control import PRICES, slots_control
 
 app = typer.Typer(help="Prices by tariff.", no_args_is_help=True, rich_markup_mode=None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +13,7 @@ from wattstorm.cli.common import (
     Store,
     open_register,
     open_store,
+    parse_date,
     register_directory,
     say,
     settings_of,
@@ -164,13 +165,3 @@ def show(
     ]
     print()
     print(table(("tariff", *(f">{r}" for r in register.regions), ">all"), rows))
-
-
-def parse_date(text: str) -> date:
-    """YYYY-MM-DD or "today"; anything else is a usage error."""
-    if text == "today":
-        return date.today()
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no date: write YYYY-MM-DD") from None

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from wattstorm.cli.common import settings_of
+from wattstorm.cli.common import parse_date, settings_of
 from wattstorm.cli.output import console, energy, print_plot, table
-from wattstorm.cli.register import parse_date
 from wattstorm.errors import DataError, UsageError
 from wattstorm.readers.results import Curve, Results
 

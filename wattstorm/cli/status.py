@@ -12,9 +12,6 @@ import typer
 
 from wattstorm.cli.common import settings_of
 from wattstorm.cli.output import console, print_json, table
-from wattstorm.cluster.environment import environment
-from wattstorm.cluster.nimbus import Nimbus
-from wattstorm.cluster.report import topology_report
 from wattstorm.readers.accounts import balance_line
 from wattstorm.readers.results import Conservation, DayBalance, PartitionLag, Results
 
@@ -48,6 +45,10 @@ def status(
     with Results.open(settings) as results:
         found = gather(results, seconds, days)
     if env is not None:
+        from wattstorm.cluster.environment import environment
+        from wattstorm.cluster.nimbus import Nimbus
+        from wattstorm.cluster.report import topology_report
+
         with Nimbus(*environment(env, project).nimbus) as nimbus:
             found["storm"] = topology_report(nimbus, settings.storm.name) or {
                 "topology": None,
