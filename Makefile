@@ -9,8 +9,9 @@ PIP    := $(BIN)/pip install --disable-pip-version-check --no-input --progress-b
 .PHONY: help demo test check lint pins-check system clean clean-all
 
 help:
-	@echo 'make demo         set up what running needs, then a town of 200,000 homes through the stream'
-	@echo '                  (twenty real homes: make demo ARGS="--real")'
+	@echo 'make demo         set up what running needs, then a town of 200,000 homes through the stream,'
+	@echo '                  and its page until Ctrl-C (without: make demo ARGS=--once;'
+	@echo '                  twenty real homes: make demo ARGS=--real)'
 	@echo 'make test         set up everything (R and Redis by apt where it may), then all checks'
 	@echo '                  (JOBS=2: tests in two processes, as most slow ones wait)'
 	@echo 'make check        the quick inner loop: lint, types, tests that are not slow'

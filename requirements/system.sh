@@ -31,6 +31,7 @@ look() {
         need "Maven" "maven" mvn --version
         need "lein" "leiningen" sh -c "command -v lein"
         need "a C compiler" "gcc libc6-dev" sh -c "echo 'int main(void){return 0;}' | cc -xc - -o /dev/null"
+        need "Chromium" "chromium" sh -c "command -v chromium || command -v chromium-browser"
         need "openssl" "openssl" openssl version
     fi
 }

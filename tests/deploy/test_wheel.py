@@ -102,7 +102,7 @@ def test_a_wheel_alone_streams_a_town(version: str, wheel: Path, tmp_path: Path)
     )
     assert said.startswith(f"{tmp_path}/cache/loopback.so True\n")
     assert str(ROOT) not in said
-    for demo in (("--real",), ("--homes", 1000)):
+    for demo in (("--real",), ("--once", "--homes", 1000)):
         told = run(
             bin_ / "wattstorm", "demo", "--workers", 1, *demo, cwd=tmp_path, NUMBA_CACHE_DIR=numba
         )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from wattstorm.cli import demo_real
+from wattstorm.cli import demo_live, demo_real
 from wattstorm.cli.common import open_store, register_directory
 from wattstorm.cli.output import console, energy, table
 from wattstorm.cli.results import print_head
@@ -44,31 +44,41 @@ def demo(
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0: one a core.")] = 0,
     homes: Annotated[int, typer.Option(min=1000, help="How many homes.")] = HOMES,
     real: Annotated[
-        bool, typer.Option("--real", help="Twenty real Australian homes instead.")
+        bool, typer.Option("--real", help="Twenty real Australian homes instead; ends by itself.")
     ] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="End after the two weeks, without a page.")
+    ] = False,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Of the page.")] = demo_live.PORT,
 ) -> None:
     """\b
     wattstorm demo
-    wattstorm demo --homes 20000 --data /tmp/demo && wattstorm --data /tmp/demo status
+    wattstorm demo --once --homes 20000 --data /tmp/demo && wattstorm --data /tmp/demo status
     wattstorm demo --real
 
     A town of synthetic homes: two weeks with a clock change and a cold spell, streamed slot by slot
     with faults (late, twice, corrected, dead meters, silent concentrators …) while the topology
     runs. Prints days and tariffs, and compares every slot of every curve and every count with
-    the truth, which the generator's ledger knows. Uses a store of its own, whatever is
-    configured. Exit code 1 if anything differs, a reading is unaccounted for, or a curve is not
-    what the counters say.
+    the truth, which the generator's ledger knows. Then the town goes on, a half-hour each second,
+    until Ctrl-C: its live page is at the address that was printed. Uses a store of its own,
+    whatever is configured. Exit code 1 if anything differs, a reading is unaccounted for, or a
+    curve is not what the counters say.
     """
     with contextlib.ExitStack() as stack:
         if data is None:
             name = stack.enter_context(tempfile.TemporaryDirectory(prefix="wattstorm-demo-"))
             data = Path(name)
-        holds = demo_real.run(data, workers) if real else _run(data, workers, homes)
+        holds = (
+            demo_real.run(data, workers)
+            if real
+            else _run(data, workers, homes, 0 if once else port)
+        )
     if not holds:
         raise typer.Exit(1)
 
 
-def _run(data: Path, workers: int, homes: int) -> bool:
+def _run(data: Path, workers: int, homes: int, port: int) -> bool:
+    """port: of the page; 0: no page, and an end after the two weeks."""
     from generator.feed import ledger
     from generator.feed.producers import Sending
     from generator.town.register import write_register
@@ -92,10 +102,13 @@ def _run(data: Path, workers: int, homes: int) -> bool:
         f"register   {register.count:,} homes, {len(register.tariffs)} tariffs, "
         f"{len(register.regions)} regions, {register.partitions} partitions"
     )
-    with open_store(settings) as store:
+    with open_store(settings) as store, contextlib.ExitStack() as stack:
         out.print(f"store      {store.connection.info.product}, started for this demo")
         watch = Watch(store.connection, settings, register)
         watch.introduce()
+        page = stack.enter_context(demo_live.page(data, port)) if port else None
+        if page:
+            out.print(f"page       {page.address}", soft_wrap=True)
         sending = Sending(settings, store.url, register_directory(settings))
         streaming = time.monotonic()
         sent = _stream(job, sending, watch, Engine(settings, store.url), StoreKeeper(store.server))
@@ -122,7 +135,13 @@ def _run(data: Path, workers: int, homes: int) -> bool:
         out.print(balance_line(balances), markup=False, soft_wrap=True)
         out.print(f"{time.monotonic() - begun:.0f} s in all")
         whole = account.holds and not account.refused_blocks
-        return verdict.holds and whole and all(balance.holds for balance in balances)
+        holds = verdict.holds and whole and all(balance.holds for balance in balances)
+        if page and holds:
+            page.wait()
+            out.print(f"\n{demo_live.SAID} {page.address}", soft_wrap=True)
+            again = Engine(settings, store.url), StoreKeeper(store.server)
+            _stream(demo_live.going_on(job, LAST), sending, watch, *again)
+        return holds
 
 
 def _job(settings: Settings) -> Job:

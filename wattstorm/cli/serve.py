@@ -22,18 +22,20 @@ def serve(
     wattstorm serve
     wattstorm serve --port 0
 
-    The HTTP API, until Ctrl-C; its address is printed. It listens on loopback, where readers need
-    no token; elsewhere it needs TLS (serve.certificate, serve.key) and tokens. docs/api.md says
-    what it answers.
+    The live page and the HTTP API, until Ctrl-C; the address is printed. It listens on loopback,
+    where readers need no token; elsewhere it needs TLS (serve.certificate, serve.key) and tokens.
+    docs/api.md says what the API answers.
     """
     # The web server is loaded here: no other command waits for it.
     from wattstorm.serve.app import make_app
+    from wattstorm.serve.page.mount import mount
     from wattstorm.serve.server import Server, check_address
 
     settings = settings_of(context, serve__host=host, serve__port=port)
     check_address(settings)
     with Results.open(settings) as results:
         app = make_app(settings, results)
+        mount(app, lambda: Results.open(settings))
         Server(app, settings, lambda address: print(address, flush=True)).run()
     say("stopped")
 
