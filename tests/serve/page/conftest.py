@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.serve.page.scene import Scene, chromium
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def scene() -> Iterator[Scene]:
     """A town of 240 homes with eight days of curves; what a test adds, the next one finds."""
     directory = Path(tempfile.mkdtemp(prefix="ws-", dir="/tmp"))
@@ -22,7 +22,7 @@ def scene() -> Iterator[Scene]:
     shutil.rmtree(directory, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         # No name but the server's address is resolved: what would leave loopback fails, and shows.
