@@ -39,6 +39,8 @@ WEIGH_PERIOD, WEIGH_SEASON = np.int32(60), np.int32(120)
 """What a block of another period, and of another season, counts against it."""
 SEASONS = 4
 CANDIDATES = 24
+_int = np.int32
+_NONE, _MOST = _int(0), _int(2**31 - 1)
 OFF_WEIGH = weights([0.7, 0.25])
 """Off days come in runs: of their state nearly all is remembered."""
 WINDOW_LEAST, WINDOW_SHARE = 10, 0.15
@@ -77,7 +79,6 @@ class Scratch(NamedTuple):
 
     z: npt.NDArray[np.float64]
     target: npt.NDArray[np.float64]
-    cost: npt.NDArray[np.int32]
     rank: npt.NDArray[np.uint32]
     wh: npt.NDArray[np.float64]
 
@@ -86,7 +87,6 @@ def scratch_of(slots: int) -> Scratch:
     return Scratch(
         np.empty(PARTS),
         np.empty(PARTS),
-        np.empty(CANDIDATES, np.int32),
         np.empty(slots, np.uint32),
         np.empty(KNOT_START.size),
     )
@@ -134,12 +134,13 @@ def _targets(key, day, home, row, kind, full, tables, z, out):  # type: ignore[n
 
 
 @hot
-def _choose(bits, start, stop, t1, t2, base, now, end, period, closing, marks, cost):  # type: ignore[no-untyped-def]
+def _choose(bits, start, stop, t1, t2, base, now, end, period, closing, marks):  # type: ignore[no-untyped-def]
     """Place in the list [start, stop) of the block that fits best.
 
     The list is in order of the blocks' means. Of the stretch around the mean that is wanted,
     CANDIDATES that follow each other are compared, from a place drawn by chance; one loop
-    without branches, in whole numbers, which compiles to vector instructions.
+    without branches, in whole numbers of 32 bits (numba makes them 64 wherever it is not told),
+    which compiles to vector instructions.
     """
     low, rest, mean = start, stop - start, t1 + t2
     means = marks[6]
@@ -152,30 +153,23 @@ def _choose(bits, start, stop, t1, t2, base, now, end, period, closing, marks, c
     count = min(right - left, CANDIDATES)
     free = np.uint64(right - left - count + 1)
     left += np.int64(((bits & _MASK16) * free) >> _16)
-    first, second, entry = (
-        marks[0, left : left + count],
-        marks[1, left : left + count],
-        marks[2, left : left + count],
-    )
-    bases, ends = marks[3, left : left + count], marks[4, left : left + count]
-    periods = marks[5, left : left + count]
+    first, least = np.uint64(left), _MOST
     for c in range(count):
-        cost[c] = (
-            WEIGH_ENTRY * abs(entry[c] - now)
-            + WEIGH_MEAN * (abs(first[c] - t1) + abs(second[c] - t2))
-            + WEIGH_BASE * abs(bases[c] - base)
-            + closing * abs(ends[c] - end)
-            + WEIGH_PERIOD * np.int32(periods[c] != period)
-            + WEIGH_SEASON * np.int32(((periods[c] ^ period) & 3) != 0)
-        ) * 64 + c
-    least = cost[0]
-    for c in range(1, count):
-        least = min(least, cost[c])
+        k = first + np.uint64(c)
+        means_off = _int(abs(_int(marks[0, k] - t1)) + abs(_int(marks[1, k] - t2)))
+        cost = _int(WEIGH_ENTRY * abs(_int(marks[2, k] - now)))
+        cost = _int(cost + _int(WEIGH_MEAN * means_off))
+        cost = _int(cost + _int(WEIGH_BASE * abs(_int(marks[3, k] - base))))
+        cost = _int(cost + _int(closing * abs(_int(marks[4, k] - end))))
+        cost = _int(cost + (WEIGH_PERIOD if marks[5, k] != period else _NONE))
+        season = _int(_int(marks[5, k] ^ period) & _int(SEASONS - 1))
+        cost = _int(cost + (WEIGH_SEASON if season != 0 else _NONE))
+        least = _int(min(least, _int(_int(cost * _int(64)) + _int(c))))
     return left + np.int64(least & 63)
 
 
 @hot
-def _block_day(key, day, home, kind, period, start, end, target, tables, cost, rank):  # type: ignore[no-untyped-def]
+def _block_day(key, day, home, kind, period, start, end, target, tables, rank):  # type: ignore[no-untyped-def]
     """Ranks (uint16) of a day, from blocks matched on the last rank and the day's parts."""
     count, length = tables.bounds.shape[2], tables.blocks.shape[1]
     now, slot = tables.scale[min(np.int64(start), 255)], 0
@@ -193,7 +187,6 @@ def _block_day(key, day, home, kind, period, start, end, target, tables, cost, r
             period,
             WEIGH_END if b == count - 1 else np.int32(0),
             tables.marks,
-            cost,
         )
         block = tables.blocks[tables.number[place]]
         for i in range(length):
@@ -248,7 +241,7 @@ def draw_ranks(  # type: ignore[no-untyped-def]
     rank,
 ):
     """Ranks (uint32[slots], below 65536) of a meter's day; False if the day is off."""
-    z, target, cost = scratch
+    z, target = scratch
     share = tables.off[row, 0]
     if share > 0 and phi(own_part(key, day, OFF, OFF_WEIGH)) < share:
         return False
@@ -265,7 +258,7 @@ def draw_ranks(  # type: ignore[no-untyped-def]
         _chain_day(key, day, home, row, kind, start, target, tables, rank)
     else:
         end = _seam(key, day + 1, full + tomorrow, tables)
-        _block_day(key, day, home, kind, np.int32(period), start, end, target, tables, cost, rank)
+        _block_day(key, day, home, kind, np.int32(period), start, end, target, tables, rank)
     return True
 
 
@@ -326,7 +319,7 @@ def draw_curves(  # type: ignore[no-untyped-def]
                 days.drivers[d, 2],
                 chain,
                 tables,
-                scratch[:3],
+                scratch[:2],
                 rank,
             ):
                 curve[:] = np.uint16(min(tables.off[row, 1] * scale + 0.5, 65535.0))
@@ -362,7 +355,7 @@ def count_ranks(seed, meters, homes, days, chain, tables, scratch, counts, sums)
                 driver[2],
                 chain,
                 tables,
-                scratch[:3],
+                scratch[:2],
                 rank,
             ):
                 for s in range(slots):
