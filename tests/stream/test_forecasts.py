@@ -5,19 +5,24 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from bolts.forecast import ForecastBolt
+from models.forecast.price_book import PriceBook
 from tests.servers import TestServer
 from tests.stream import forecasting
 from tests.stream.forecasting import FIRST, live, registered, slot_at, weather_text
 from tests.stream.parts import Part, started
 from tests.stream.town import Town, a_town
+from wattstorm.errors import DataError
 from wattstorm.metering.forecasts import ForecastRow
+from wattstorm.readers.results import Results
 from wattstorm.store.connection import Connection
-from wattstorm.store.control import MODEL, WEATHER, slots_control
+from wattstorm.store.control import MODEL, PRICES, WEATHER, slots_control
 from wattstorm.store.keys import FORECASTS, SLOTS, log_keys, partition_keys
 from wattstorm.store.log import Entry, Log
 from wattstorm.store.scripts import Script
@@ -100,6 +105,50 @@ def test_the_bolt_publishes_tomorrow_out_of_the_log(town: Town, connection: Conn
             assert {p.model for p in parts} == {"naive"}
     audit = bolt.component.consumer.owned[0].store.audit()
     assert audit["forecasts"] == len(rows)
+
+
+def test_amounts_follow_the_prices_and_come_again_when_prices_do(
+    town: Town, connection: Connection
+) -> None:
+    """Without prices none; then in exact cents, of both tariffs and their sum; another price moves
+    the amounts of what is still to come, its energy stays, and nothing is forecast twice."""
+    control = slots_control(connection, "wattstorm")
+    tell(connection, hours(DAY, DAY + 9))
+    bolt = forecast(town)
+    before = published(connection)
+    assert {row.money for row in before.values()} == {None}
+    names = [label.partition(":")[2] for label in forecasting.SHARES]
+    for price in ("0.20", "0.25"):
+        book = PriceBook().with_(
+            {"rules": {name: {"kind": "flat", "price": price} for name in names}}
+        )
+        control.amend(PRICES, lambda _, book=book: book.text())
+        forecast(town, bolt)
+        after = published(connection)
+        assert {k: r.wh for k, r in after.items()} == {k: r.wh for k, r in before.items()}
+        ahead = [row for row in after.values() if row.money]
+        assert {row.day - FIRST for row in ahead} == {DAY + 9, DAY + 10}
+        for row in ahead:
+            exact = Decimal(row.total) * Decimal(price) / 1000
+            assert abs(Decimal(row.money.point) - exact) <= Decimal("0.02")
+            assert Decimal(row.money.low) < exact < Decimal(row.money.high)
+            assert row.money.settled
+            parts = [after[row.issued, f"{x} {row.day - FIRST}"].money for x in forecasting.SHARES]
+            if row.label == "nation":
+                assert Decimal(row.money.point) == sum(Decimal(part.point) for part in parts)
+    audit = bolt.component.consumer.owned[0].store.audit()
+    assert audit["forecasts"] == len(before)
+    with Results.open(town.settings) as results:
+        said = results.forecast("tariff:peak")
+        assert (str(said.day), said.model, len(said)) == ("2013-12-11", "naive", 24)
+        assert said.money is not None
+        assert said.local_labels()[0] == "2013-12-11T00:00+10:00"
+        assert [f.issued[:16] for f in results.forecasts("nation", date(2013, 12, 10))] == [
+            *("2013-12-09T00:00", "2013-12-09T12:00", "2013-12-10T00:00")
+        ]
+        assert set(said.accuracy) == {1, 7, 30} or not said.accuracy
+        with pytest.raises(DataError, match="no forecast of nation on 2013-12-20"):
+            results.forecast("nation", date(2013, 12, 20))
 
 
 def test_neither_r_nor_pygam_nor_statsmodels_is_imported_by_the_bolt(tmp_path: Path) -> None:

@@ -9,10 +9,12 @@ import typer
 
 from wattstorm.cli.common import parse_date, settings_of
 from wattstorm.cli.output import console, energy, print_plot, table
+from wattstorm.cli.results_forecast import app as forecast
 from wattstorm.errors import DataError, UsageError
 from wattstorm.readers.results import Curve, Results
 
 app = typer.Typer(help="Published curves.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(forecast, name="forecast")
 
 Day = Annotated[
     str | None, typer.Option("--date", help="Local day, YYYY-MM-DD; without: the newest.")

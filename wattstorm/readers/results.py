@@ -28,6 +28,8 @@ from wattstorm.readers.change import Change, Revision
 from wattstorm.readers.changes import Changes
 from wattstorm.readers.curve import Curve
 from wattstorm.readers.curves import Comparison, Curves
+from wattstorm.readers.forecast import Forecast
+from wattstorm.readers.forecasts import ForecastReader
 from wattstorm.readers.health import HealthReader
 from wattstorm.settings import Settings
 from wattstorm.store.connection import Connection, open_connection
@@ -38,6 +40,7 @@ __all__ = [
     "Conservation",
     "Curve",
     "DayBalance",
+    "Forecast",
     "Health",
     "PartitionLag",
     "Results",
@@ -45,7 +48,7 @@ __all__ = [
 ]
 
 
-class Results(Curves, Changes, HealthReader):
+class Results(Curves, Changes, ForecastReader, HealthReader):
     """What a store has published. Made by `open`; close it, or use it in a `with`. Each noun is
     a base class in a file of its own.
 

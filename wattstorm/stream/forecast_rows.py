@@ -19,6 +19,8 @@ from wattstorm.metering.forecasts import LEVELS, ForecastRow, Money
 from wattstorm.metering.slots import LocalCalendar, date_of_day_number
 
 TOTAL = "nation"
+FEW = 20
+"""Whole days of errors from which on they say how far totals may err."""
 
 
 @dataclass
@@ -31,6 +33,11 @@ class Said:
     paths: Floats
     scale: Floats
     naive: Floats
+
+    def safe(self) -> Said:
+        """While few whole days of errors are known, the curves of the quantiles stand for days that
+        may come: their sums are too far apart rather than too near."""
+        return self if len(self.paths) >= FEW else replace(self, paths=self.quantiles)
 
     def moved(self, point: Floats) -> Said:
         """The same with another point: all that is around it goes with it."""
@@ -94,6 +101,33 @@ class Priced:
     micro_eur: MicroEur
     version: str
     settled: bool
+
+
+def priced(
+    rows: list[ForecastRow],
+    paths: Mapping[str, Floats],
+    book: PriceBook,
+    calendar: LocalCalendar,
+    holidays: Calendar,
+) -> list[ForecastRow]:
+    """The rows of one day with their amounts: each tariff's that has prices, the nation's where all
+    have. paths: by label, float64[n, slots of the row]."""
+    parts: list[tuple[ForecastRow, Priced, Money]] = []
+    out: dict[str, ForecastRow] = {}
+    for row in rows:
+        kind, _, tariff = row.label.partition(":")
+        if kind == "tariff":
+            found = prices_of(book, tariff, calendar, row.day, row.first, holidays)
+            money = money_of(row, paths[row.label], found) if found else None
+            out[row.label] = replace(row, money=money)
+            if found and money:
+                parts.append((row, found, money))
+    for row in rows:
+        if row.label == TOTAL:
+            whole = bool(parts) and len(parts) == len(out)
+            money = national_money(row, paths[TOTAL], parts) if whole else None
+            out[TOTAL] = replace(row, money=money)
+    return [out.get(row.label, row) for row in rows]
 
 
 def prices_of(

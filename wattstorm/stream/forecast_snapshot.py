@@ -12,6 +12,7 @@ from models.forecast.fallback import naive_set
 from models.forecast.forecaster import Forecaster
 from models.forecast.forecaster_state import restore, to_arrays
 from models.forecast.loads import DayLoad, Loads
+from wattstorm.metering.forecasts import ForecastRow
 from wattstorm.stream.forecast_desk import Desk
 from wattstorm.stream.forecast_models import Named, Place, curve_of
 from wattstorm.stream.forecast_scores import Day, Scores
@@ -32,6 +33,10 @@ def taken(desk: Desk) -> tuple[dict[str, Any], dict[str, Any]]:
         "bounds": sorted(desk.bounds),
         "loads": [_load(i, arrays, *each) for i, each in enumerate(sorted(desk.loads.items()))],
         "seats": [_seat(i, arrays, *each) for i, each in enumerate(sorted(desk.seats.items()))],
+        "newest": [
+            [lead, *horizon, row.to_json()]
+            for (_, lead), (horizon, row) in sorted(desk.newest.items())
+        ],
         "open": [[*horizon, day] for horizon, day in sorted(desk.scores.open)],
         "done": [[*h, [list(day) for day in days]] for h, days in sorted(desk.scores.done.items())],
     }
@@ -79,6 +84,9 @@ def put_back(desk: Desk, arrays: Mapping[str, Any], header: Mapping[str, Any]) -
     for i, told in enumerate(header["seats"]):
         horizon = Horizon(*told["horizon"])
         desk.seats[horizon] = _seated(desk, horizon, arrays, i, told)
+    for lead, label, place, ahead, text in header["newest"]:
+        row = ForecastRow.from_json(text)
+        desk.newest[label, lead] = Horizon(label, place, ahead), row
     keys = [(Horizon(*each[:3]), each[3]) for each in header["open"]]
     desk.scores = Scores(
         {key: tuple(arrays[f"open.{i}"].copy()) for i, key in enumerate(keys)},

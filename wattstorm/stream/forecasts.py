@@ -23,6 +23,7 @@ from wattstorm.errors import ArtefactError, DataError, SnapshotError
 from wattstorm.metering.results import SlotChange
 from wattstorm.store.control import MODEL, PRICES, RULES, WEATHER
 from wattstorm.store.deadletters import DeadLetter
+from wattstorm.store.forecasts import NEWEST, day_key, row_field
 from wattstorm.store.log import Entry
 from wattstorm.store.snapshots import Arrays
 from wattstorm.store.writes import Counters, Writes
@@ -99,6 +100,7 @@ class Forecasts:
             self.desk.tell(weather=WeatherBook.of(text))
         elif kind == PRICES:
             self.desk.tell(prices=PriceBook.of(text))
+            self.desk.price_again(position)
         else:
             raise DataError(f"an entry of kind {kind!r} is not known")
         self.said = {**self.said, kind: text}
@@ -142,11 +144,11 @@ class Forecasts:
         fields: dict[str, dict[str, str]] = {}
         for lead, row in self.desk.rows:
             text = row.to_json()
-            fields.setdefault(f"day:{row.day}", {})[f"{row.issued}:{row.label}"] = text
-            fields.setdefault("newest", {})[f"{lead}:{row.label}"] = text
-        counts = {**self.desk.counted, "forecasts": len(self.desk.rows), "refused": len(self._dead)}
+            fields.setdefault(day_key(row.day), {})[row_field(row)] = text
+            fields.setdefault(NEWEST, {})[f"{lead}:{row.label}"] = text
+        counts = {**self.desk.counted, "refused": len(self._dead)}
         lifetime = self.expire_days * 86_400
-        days = [key for key in fields if key.startswith("day:")]
+        days = [key for key in fields if key != NEWEST]
         scalars = {**self.said, JUDGED: str(self.judged), REFUSED: json.dumps(self.refused)}
         return Writes(
             fields=fields,
