@@ -12,48 +12,14 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.readers.publishing import PARIS, Published
 from tests.servers import TestServer
-from wattstorm.metering.results import SlotResult, SlotRows
-from wattstorm.metering.slots import LocalCalendar, SlotGrid
 from wattstorm.readers.results import Results
 from wattstorm.serve.app import make_app
 from wattstorm.serve.server import Server
 from wattstorm.settings import Settings
-from wattstorm.store.connection import Connection
-from wattstorm.store.keys import day_keys
-from wattstorm.store.results import ResultStore, Seen
 
-PARIS = LocalCalendar(SlotGrid(30), "Europe/Paris")
 SATURDAY, SUNDAY = date(2025, 10, 25), date(2025, 10, 26)
-LABELS = ("nation", "tariff:a", "tariff:b")
-
-
-class Published:
-    """What the publish step would have written, by its own script: curves, log of slots, days."""
-
-    def __init__(self, url: str) -> None:
-        self.connection = Connection(url)
-        self.connection.redis.flushall()
-        self.store = ResultStore(self.connection, "wattstorm")
-        labels = ",".join(f'"{label}"' for label in LABELS)
-        zone = {"time_zone": "Europe/Paris", "slot_minutes": "30", "partitions": "1"}
-        self.store.write_meta({"labels": f"[{labels}]", **zone})
-        self.revision = 0
-
-    def __call__(self, slots: dict[int, int], *, final: bool = True) -> None:
-        """slot → Wh of the nation, of which tariff a has a third."""
-        self.revision += 1
-        for slot, wh in slots.items():
-            shares = {"nation": wh, "tariff:a": wh // 3, "tariff:b": wh - wh // 3}
-            rows = {
-                label: SlotResult(share, 9, 10, self.revision, final)
-                for label, share in shares.items()
-            }
-            seen = Seen.of([{}])
-            self.store.write(slot // 48, {(0, slot): SlotRows(rows)}, [0], seen)
-
-    def forget(self, slot: int) -> None:
-        self.connection.redis.hdel(day_keys("wattstorm", slot // 48).curve(0, "nation"), str(slot))
 
 
 @pytest.fixture(scope="package")
@@ -69,7 +35,7 @@ def publish(redis: TestServer) -> Iterator[Published]:
     published({slot: 1000 + slot % 48 for slot in PARIS.day_slots(SATURDAY)})
     published({slot: 1000 + slot % 48 for slot in PARIS.day_slots(SUNDAY)[:26]}, final=False)
     yield published
-    published.connection.close()
+    published.close()
 
 
 @contextmanager
