@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import doctest
 import json
+import math
 
 from wattstorm import instruments
-from wattstorm.instruments import WINDOW_S, Instruments
+from wattstorm.instruments import BOUNDS_S, WINDOW_S, Instruments
 
 
 class Clock:
@@ -52,4 +53,7 @@ def test_latencies_are_those_of_the_last_minute_counters_those_since_the_start()
     assert made.told()["ms"]["commit"]["max"] == 1000.0
     clock.now += 2 * WINDOW_S
     assert made.told()["ms"] == {}
+    buckets = dict(zip((*BOUNDS_S, math.inf), made.told()["buckets"]["commit"], strict=True))
+    assert {bound: n for bound, n in buckets.items() if n} == {1.0: 1, 10.0: 1}
+    assert made.told()["seconds"] == {"commit": 10.0}
     assert made.told()["counters"] == {"commits": 1}

@@ -7,7 +7,8 @@
 
 They cost a microsecond each, and travel with the task's heartbeat. A name says what; the unit
 stands here: counters are numbers since the start, latencies are milliseconds over the last half
-minute or minute, levels are as they were when told.
+minute or minute, levels are as they were when told. Since the start, too: buckets, how often
+something took up to each of BOUNDS_S, and longer; seconds, how long all of it took.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +25,9 @@ from typing import Any
 
 WINDOW_S = 30.0
 """Latencies of the window before this one, and of this one so far, are told."""
+BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Upper bounds of the buckets that count since the start, for who adds tasks up and looks at rates;
+one more counts what took longer."""
 _STEPS = 8
 """Buckets for each doubling: a percentile is at most 9 % above what was measured."""
 
@@ -79,6 +84,8 @@ class Instruments:
         self._clock = clock
         self._windows: list[dict[str, Latencies]] = [{}, {}]
         self._turns_at = clock() + WINDOW_S
+        self._since_start: dict[str, list[int]] = {}
+        self._seconds: dict[str, float] = {}
 
     def count(self, name: str, n: int = 1) -> None:
         self.counters[name] += n
@@ -89,6 +96,9 @@ class Instruments:
     def took(self, name: str, seconds: float) -> None:
         self._turn()
         self._windows[1].setdefault(name, Latencies()).add(seconds)
+        buckets = self._since_start.setdefault(name, [0] * (len(BOUNDS_S) + 1))
+        buckets[bisect_left(BOUNDS_S, seconds)] += 1
+        self._seconds[name] = self._seconds.get(name, 0.0) + seconds
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
@@ -107,6 +117,8 @@ class Instruments:
             "counters": dict(sorted(self.counters.items())),
             "levels": {**_process(), **dict(sorted(self.levels.items()))},
             "ms": {n: now.get(n, nothing).told(before.get(n)) for n in names},
+            "buckets": {n: list(counts) for n, counts in self._since_start.items()},
+            "seconds": {n: round(total, 6) for n, total in self._seconds.items()},
         }
 
     def _turn(self) -> None:

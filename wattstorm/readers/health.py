@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from wattstorm.metering.balance import DayBalance
 from wattstorm.metering.block import Channel
@@ -58,6 +59,10 @@ class HealthReader(Reader):
         """What is held of all that was refused, by the stream and by ingest, and what fell
         out at the bound."""
         return self._all.dead.account(self.partitions) + self._all.intake.account()
+
+    def beats(self) -> list[dict[str, Any]]:
+        """The heartbeat of each process of the stream: see `wattstorm.store.workers`."""
+        return self._all.beats()
 
     def health(self) -> Health:
         info = self.connection.check()

@@ -16,7 +16,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from wattstorm import __version__
 from wattstorm.readers.results import Results
-from wattstorm.serve import changes, curves, health, problems
+from wattstorm.serve import changes, curves, health, metrics, problems
 from wattstorm.serve.access import Access
 from wattstorm.serve.fanout import Fanout
 from wattstorm.settings import Settings
@@ -47,10 +47,11 @@ def make_app(settings: Settings, results: Results) -> FastAPI:
     app.state.results = results
     app.state.fanout = Fanout(results, settings.serve.followers)
     app.state.access = Access(settings)
+    app.state.metrics = metrics.registry_of(results, app.state.fanout)
     # A page of elsewhere whose name was made to mean this address must not read here.
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.serve.names))
     problems.install(app)
-    for part in (curves, changes, health):
+    for part in (curves, changes, health, metrics):
         app.include_router(part.router)
     _document(app)
     return app
