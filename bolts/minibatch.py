@@ -16,6 +16,7 @@ from streamparse import Bolt
 
 from wattstorm.errors import StoreError
 from wattstorm.metering.warm import warm_up
+from wattstorm.store.commit import AS_LONG_AS_NEEDED
 from wattstorm.store.keys import READINGS
 from wattstorm.store.log import Log
 from wattstorm.stream.consumer import Consumer
@@ -51,6 +52,7 @@ class MinibatchBolt(CheckedEmits, Bolt):
             connection=self.outfit.connection,
             partitions=self.outfit.register.partitions,
             tasks=self.outfit.tasks,
+            hold=self.hold(),
             first=self.first_scalars,
             # Anchored to nothing: what to publish stands in the store, and no batch waits for it.
             announce=lambda partition, position: self.emit((partition, position), anchors=[]),
@@ -65,6 +67,10 @@ class MinibatchBolt(CheckedEmits, Bolt):
     def make_state(self, partition: int, scalars: Scalars) -> State:
         """A new state of a partition, at position 0. scalars: what its fence holds."""
         raise NotImplementedError
+
+    def hold(self) -> int:
+        """How long the log is kept for it: see `stream.consumer`."""
+        return AS_LONG_AS_NEEDED
 
     def first_scalars(self) -> Mapping[str, str]:
         """What is in force from position 0 on in a partition that nobody had before."""

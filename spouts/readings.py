@@ -21,12 +21,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from streamparse import Spout
 
 from wattstorm.errors import StoreError
 from wattstorm.store.control import partitions_of
+from wattstorm.store.keys import READINGS, SUMS
 from wattstorm.stream.outfit import Outfit
 from wattstorm.tuples import BATCH_FIELDS, BatchRef, CheckedEmits
 
@@ -73,12 +74,14 @@ class ReadingsSpout(CheckedEmits, Spout):
     """Emits (partition, first, last, attempt) for the partitions p with p % tasks == its index."""
 
     outputs = BATCH_FIELDS
+    log_name: ClassVar[str] = READINGS
+    consumer_name: ClassVar[str] = SUMS
 
     def initialize(self, conf: dict[str, Any], context: dict[str, Any]) -> None:
         self.outfit = outfit = Outfit.of(conf, context, self.component_name)
         batch = outfit.settings.batch
         self._max_blocks, self._pending = batch.max_blocks, batch.pending
-        self._log = outfit.store.log
+        self._log = outfit.store.log_of(self.log_name)
         self._plans: dict[int, _Plan] = {}
         self._grow(outfit.register.partitions)
         self._poll_at, self._down = 0.0, False
@@ -163,7 +166,7 @@ class ReadingsSpout(CheckedEmits, Spout):
                 self._send(plan, BatchRef(partition, head.tail, head.tail, plan.attempt))
 
     def _fences(self, partitions: list[int]) -> dict[int, int]:
-        return self.outfit.store.fences(partitions)
+        return self.outfit.store.fences(partitions, self.log_name, self.consumer_name)
 
     def _send(self, plan: _Plan, batch: BatchRef) -> None:
         if not plan.pending:

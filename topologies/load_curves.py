@@ -1,4 +1,4 @@
-"""Readings → exact national, tariff and regional load curves, and their forecasts."""
+"""Readings → exact national, tariff and regional load curves, their forecasts, meters' scores."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from streamparse import Grouping, Topology
 from bolts.aggregate import AggregateBolt
 from bolts.forecast import ForecastBolt
 from bolts.publish import PublishBolt
+from bolts.score import ScoreBolt
 from spouts.readings import ReadingsSpout
+from spouts.segments import SegmentsSpout
+from wattstorm.tuples import WHEN
 
 
 def needs(memory_mb: int, core_percent: int, **config: Any) -> dict[str, Any]:
@@ -26,11 +29,13 @@ def needs(memory_mb: int, core_percent: int, **config: Any) -> dict[str, Any]:
 
 
 TICK = {"topology.tick.tuple.freq.secs": 1}
+SCORED = {WHEN: "scores.enabled"}
 
 
 class LoadCurves(Topology):
     """`par`: tasks of a component. Of those that hold partitions (they take a stream by the field
-    `partition`) the settings say how many: engine.workers, storm.aggregates."""
+    `partition`) the settings say how many: engine.workers, storm.aggregates. A component with a
+    `WHEN` runs where that setting is true."""
 
     readings = ReadingsSpout.spec(par=1, config=needs(128, 20))
     aggregate = AggregateBolt.spec(
@@ -47,4 +52,10 @@ class LoadCurves(Topology):
         inputs={publish: Grouping.GLOBAL},
         par=1,
         config=needs(400, 20, **TICK),
+    )
+    segments = SegmentsSpout.spec(par=1, config=needs(128, 5, **SCORED))
+    score = ScoreBolt.spec(
+        inputs={segments: Grouping.fields("partition")},
+        par=1,
+        config=needs(540, 20, **TICK, **SCORED),
     )

@@ -91,6 +91,14 @@ class BlockError(DataError):
         super().__init__(f"block refused ({reason}): {what}", remedy)
 
 
+class FrameError(DataError):
+    """A segment frame that cannot be decoded; `reason` is the dead letter's reason code."""
+
+    def __init__(self, reason: str, what: str) -> None:
+        self.reason = reason
+        super().__init__(f"segment frame refused ({reason}): {what}")
+
+
 class SlotError(DataError):
     pass
 

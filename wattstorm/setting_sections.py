@@ -193,6 +193,32 @@ class Train:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Scores:
+    enabled: bool = setting(
+        False, "whether each meter's days are scored: frames are written, and the bolt runs"
+    )
+    log_mb: int = setting(
+        2048,
+        "what the log of segments may take in MB, over all partitions; its oldest entries go",
+        low=1,
+        high=1_048_576,
+    )
+    alarm_p: float = setting(
+        0.001, "a closed day whose p-value is this or less raises an alarm", low=1e-9, high=0.05
+    )
+    alarms_mb: int = setting(
+        64,
+        "what the log of alarms may take in MB, over all partitions; its oldest entries go",
+        low=1,
+        high=1_048_576,
+    )
+    top: int = setting(20, "meters named in each region and tariff", low=1, high=200)
+    expire_days: int = setting(
+        30, "days that what is named of single meters stays after its last change", low=1, high=400
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Engine:
     workers: int = setting(
         0,

@@ -34,6 +34,7 @@ from wattstorm.setting_sections import (
     Forecast,
     Log,
     Results,
+    Scores,
     Serve,
     Snapshot,
     Store,
@@ -71,6 +72,7 @@ class Settings:
     snapshot: Snapshot = field(default_factory=Snapshot)
     dead_letters: DeadLetters = field(default_factory=DeadLetters)
     results: Results = field(default_factory=Results)
+    scores: Scores = field(default_factory=Scores)
     forecast: Forecast = field(default_factory=Forecast)
     train: Train = field(default_factory=Train)
     engine: Engine = field(default_factory=Engine)

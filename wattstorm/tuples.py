@@ -31,6 +31,8 @@ class BatchRef(NamedTuple):
 
 
 BATCH_FIELDS = list(BatchRef._fields)
+WHEN = "wattstorm.when"
+"""In a component's configuration: the setting without which it does not run."""
 CHANGED_FIELDS = ["partition", "fence"]
 """A commit moved the partition's fence: its dirty slots want publishing."""
 SLOTS_FIELDS = ["slots"]

@@ -60,7 +60,11 @@ class Deployment:
         storm = self.settings.storm
         specs = load_topology(self.settings.engine.topology).specs
         table = components(
-            specs, self.register.partitions, holders=storm.aggregates, sources=storm.spouts
+            specs,
+            self.register.partitions,
+            holders=storm.aggregates,
+            sources=storm.spouts,
+            settings=self.settings,
         )
         return {component.name: component.tasks for component in table}
 

@@ -24,6 +24,7 @@ from wattstorm.setting_values import split_password
 from wattstorm.settings import Settings
 from wattstorm.shipped import PACKAGES, check_neighbours, code_digest
 from wattstorm.store.workers import TOPOLOGY as TOPOLOGY_NAME
+from wattstorm.tuples import WHEN
 
 TOPOLOGY = "load_curves"
 DEFAULT_TOPOLOGY = Settings().engine.topology
@@ -172,10 +173,16 @@ def project(
 
 
 def set_tasks(topology: Any, tasks: Mapping[str, int]) -> None:
-    """Let `topology` have so many tasks a component, whatever its class says."""
+    """Let `topology` have so many tasks a component, whatever its class says; a component that a
+    setting switches on (`tuples.WHEN`) and that has none here is left out."""
     specs = {spec.name: spec for spec in topology.specs}
     for name, count in tasks.items():
         specs[name].common.parallelism_hint = count
+    for name, spec in specs.items():
+        if name not in tasks and WHEN in json.loads(spec.config or "{}"):
+            topology.specs.remove(spec)
+            for held in (topology.thrift_topology.spouts, topology.thrift_topology.bolts):
+                held.pop(name, None)
 
 
 def _sparse(directory: Path, environment: Environment, name: str) -> None:

@@ -9,16 +9,21 @@ that the wiring itself tells:
   have nothing to do;
 - how many holders there are is the machine's business, so settings say it: `engine.workers`
   here, `storm.aggregates` on a cluster, which has `storm.spouts` for the sources too.
+
+A component may name a setting without which it does not run (`tuples.WHEN`).
 """
 
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from wattstorm.errors import EngineError
+from wattstorm.settings import Settings
+from wattstorm.tuples import WHEN
 
 SHARED = ["partition"]
 """The fields by which a holder of partitions takes its stream."""
@@ -73,14 +78,18 @@ def components(
     *,
     holders: int | None = None,
     sources: int | None = None,
+    settings: Settings | None = None,
 ) -> list[Component]:
     """The components of a topology's specs, each with its tasks over so many partitions.
 
     holders, sources: tasks of a component that holds partitions, and of a source; None: as
-    its `par` says.
+    its `par` says. settings: without those that they switch off; None: without all of those.
     """
     found = []
     for spec in specs:
+        when = json.loads(spec.config or "{}").get(WHEN)
+        if when is not None and not (settings is not None and settings.get(when)):
+            continue
         inputs = spec.inputs or {}
         holds = any(grouping.fields == SHARED for grouping in inputs.values())
         wanted = (holders if holds else None if inputs else sources) or spec.par
@@ -89,6 +98,12 @@ def components(
         tasks = min(wanted, max(1, partitions)) if shares else wanted
         found.append(Component(spec.name, tasks, after, shares))
     return found
+
+
+def running(specs: Iterable[Any], table: Iterable[Component]) -> list[Any]:
+    """The specs of the components that the table has."""
+    names = {component.name for component in table}
+    return [spec for spec in specs if spec.name in names]
 
 
 def stages(table: Iterable[Component]) -> list[list[Component]]:

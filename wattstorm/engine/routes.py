@@ -18,7 +18,7 @@ from typing import Any
 
 import simplejson
 
-from wattstorm.engine.components import Component
+from wattstorm.engine.components import Component, running
 from wattstorm.errors import EngineError
 
 _IN_TURN = ("shuffle", "local_or_shuffle", "none")
@@ -56,7 +56,8 @@ def routes_of(
     specs: Iterable[Any], table: Iterable[Component]
 ) -> Mapping[tuple[str, str], list[Route]]:
     """(component, stream) → its consumers; EngineError for a grouping that is not known here."""
-    known = {spec.name: spec for spec in specs}
+    table = list(table)
+    known = {spec.name: spec for spec in running(specs, table)}
     tasks = {component.name: component.task_names for component in table}
     routes: dict[tuple[str, str], list[Route]] = {
         (spec.name, stream): [] for spec in known.values() for stream in spec.outputs

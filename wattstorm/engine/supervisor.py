@@ -87,7 +87,7 @@ class Engine:
         topology = load_topology(self.topology)
         self.name, specs = topology.__name__, topology.specs
         register = Register.open(Path(self.settings.data.directory) / "register")
-        table = components(specs, register.partitions, holders=self.workers)
+        table = components(specs, register.partitions, holders=self.workers, settings=self.settings)
         routes_of(specs, table)
         with connected(self.settings, self.store_url) as connection:
             connection.check()

@@ -230,6 +230,25 @@ class DayStore:
         return [self._slot_in(row) for row in rows]
 
     @property
+    def earliest(self) -> int:
+        """The first slot of which `row_in` may know."""
+        lows = [e.low for e in self._journal.entries if isinstance(e, DaysClosed) and e.low >= 0]
+        return min([*lows, self.low])
+
+    def row_in(self, slot: int) -> npt.NDArray[np.uint16] | None:
+        """The cells of a slot, of one that closed since `keep` too; None where nothing was seen."""
+        if self.low <= slot < self.low + self.rows:
+            row = self.row_of(slot)
+            return self.cells[row] if self.sum_n[row].any() else None
+        for entry in self._journal.entries:
+            if isinstance(entry, DaysClosed) and entry.low <= slot < entry.low + self.rows:
+                at = np.flatnonzero(entry.rows == self.row_of(slot))
+                if at.size:
+                    cells: npt.NDArray[np.uint16] = entry.saved["cells"][at[0]]
+                    return cells
+        return None
+
+    @property
     def parting(self) -> dict[int, SlotSums]:
         """Last sums of slots that changed since `keep` and were then closed."""
         return self._journal.parting
@@ -287,8 +306,7 @@ class DayStore:
         if coming + int(self.used[0]) <= len(self.keys) * 0.6:
             return
         # Entries of closed days are dropped, unless an undo could still need them.
-        lows = [e.low for e in self._journal.entries if isinstance(e, DaysClosed) and e.low >= 0]
-        oldest = min([*lows, self.low])
+        oldest = self.earliest
         old = (self.keys, self.beside_wh, self.beside_rank)
         staying = int(np.count_nonzero(self.keys >= oldest * self.size))
         self.empty_table(capacity_for(coming + staying))

@@ -8,6 +8,7 @@ having stopped. No clock, no files, no Redis.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,10 +21,12 @@ from wattstorm.metering.applied import OUTSIDE, Applied, refused, refused_whole,
 from wattstorm.metering.block import Block, Columns
 from wattstorm.metering.checks import OUTCOMES, Outcome
 from wattstorm.metering.daystore import DayStore, Window
+from wattstorm.metering.frame import SegmentFrame
 from wattstorm.metering.inforce import InForce
 from wattstorm.metering.joins import Joins
 from wattstorm.metering.rules import Rules
 from wattstorm.metering.storearrays import arrays_of, load
+from wattstorm.metering.stretches import Place, due, frames
 from wattstorm.metering.watermark import STRAY_SHARE, Claim, Watermark, advanced
 
 if TYPE_CHECKING:
@@ -104,6 +107,21 @@ class Partition(InForce):
             for channel, store in self._stores.items()
             for slot, sums in store.changes().items()
         }
+
+    def segments(self, channel: int) -> Iterator[SegmentFrame]:
+        """Frames of the stretches and days that closed since `keep`; see `stretches`."""
+        mark, low = self._marks.get(channel), self.lows().get(channel)
+        held = self._kept.marks.get(channel)
+        if mark is None or low is None or mark is held:
+            return iter(())
+        store = self._stores[channel]
+        before = Place(-1, max(store.earliest, self.rules.calendar.known.start))
+        if held is not None:
+            before = Place(held.mark, max(held.days.low, self._kept.since.get(channel, -1)))
+        was = self._kept.stores.get(channel, store)
+        stores = [store] if was is store else [store, was]
+        closed = due(self.rules, before, Place(mark.mark, low))
+        return frames(self.number, self.rules, self._joins, stores, closed)
 
     def keep(self) -> None:
         """What was applied is committed."""

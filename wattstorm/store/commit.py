@@ -20,7 +20,7 @@ from wattstorm.store.snapshots import Mark
 from wattstorm.store.writes import NOTHING, RESERVED, Effects, Writes
 
 _ACQUIRE, _TRY = Script("acquire", "holders"), Script("try_block")
-_COMMIT = Script("commit", "set_aside", "add_entry", "holders")
+_COMMIT = Script("commit", "set_aside", "add_entry", "keep_within", "holders")
 _STAND_STILL, _BIRTH = Script("stand_still"), Script("birth")
 _CONFIRM, _REPLAY_FAILED = Script("confirm"), Script("replay_failed")
 _RENEW, _SKIP = Script("renew"), Script("skip")

@@ -11,6 +11,9 @@ What bounds each, so that a store holds no more after years than after weeks:
 |---|---|---|
 | readings: log | entries | log.backlog_mb; trimmed behind snapshots |
 | slots: log | entries | results.log_mb; the oldest go |
+| segments: log | entries | scores.log_mb; trimmed behind snapshots, and the oldest go |
+| alarms: log | entries | scores.alarms_mb; the oldest go |
+| scores: scopes | counts and the highest of each scope | the scopes; scores.expire_days |
 | log: head | scalars | as they are |
 | log: producer:… | last number of a producer | PRODUCER_LIFETIME_S after it last sent |
 | consumer: fence, audit | scalars | as they are |
@@ -48,6 +51,13 @@ SLOTS: Final = "slots"
 weather and prices that forecasts are made with. One partition."""
 FORECASTS: Final = "forecasts"
 """The consumer of `SLOTS` that forecasts them."""
+SEGMENTS: Final = "segments"
+"""The log of what single meters used in stretches of a day, as its sums are committed: see
+`metering.frame`. Of each partition of readings one of the same number."""
+SCORES: Final = "scores"
+"""The consumer of `SEGMENTS` that tells whose behaviour changed."""
+ALARMS: Final = "alarms"
+"""The log of the alarms that it raises, partition by partition."""
 
 DIRTY: Final = "dirty"
 """Below `SUMS`: slots whose results are to be published anew."""

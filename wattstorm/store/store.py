@@ -17,6 +17,7 @@ from wattstorm.store.connection import Connection
 from wattstorm.store.daycounters import DayCounters
 from wattstorm.store.deadletters import DeadLetters
 from wattstorm.store.intake import Intake
+from wattstorm.store.keys import READINGS, SUMS
 from wattstorm.store.lease import LeaseKey
 from wattstorm.store.log import Log
 from wattstorm.store.results import ResultStore
@@ -32,15 +33,20 @@ class Store:
     @cached_property
     def log(self) -> Log:
         """The log of readings."""
-        return Log(self.connection, self.prefix)
+        return self.log_of(READINGS)
+
+    def log_of(self, name: str) -> Log:
+        return Log(self.connection, self.prefix, name=name)
 
     def partition(self, number: int, **which: Any) -> PartitionStore:
         """One partition's fence and sums; which: see `PartitionStore`."""
         return PartitionStore(self.connection, self.prefix, number, **which)
 
-    def fences(self, partitions: Sequence[int]) -> dict[int, int]:
-        """Partition → the position of its fence, in one round trip."""
-        return fence_positions(self.connection, self.prefix, partitions)
+    def fences(
+        self, partitions: Sequence[int], log: str = READINGS, consumer: str = SUMS
+    ) -> dict[int, int]:
+        """Partition → the position of a consumer's fence, in one round trip."""
+        return fence_positions(self.connection, self.prefix, partitions, log, consumer)
 
     @cached_property
     def results(self) -> ResultStore:

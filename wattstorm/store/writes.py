@@ -27,11 +27,13 @@ class Counters(NamedTuple):
 
 
 class Event(NamedTuple):
-    """An entry for another log, in the partition of the same number."""
+    """An entry for another log, in the partition of the same number. bound: bytes that this
+    partition of that log may hold with it, its oldest entries go; 0: whoever holds it trims it."""
 
     log: str
     kind: str
     data: bytes
+    bound: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class Effects:
         for event in writes.events:
             keys = log_keys(self._prefix, self._partition, event.log)
             self._begin("append", 1, keys.log, keys.head, keys.backlog)
-            self.arguments += (event.kind, event.data)
+            self.arguments += (event.bound, event.kind, event.data)
 
     def _plain(self, writes: Writes) -> None:
         for key, values in writes.fields.items():

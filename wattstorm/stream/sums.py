@@ -17,16 +17,18 @@ import numpy as np
 
 from wattstorm.errors import BlockError, DataError
 from wattstorm.metering import block as blocks
+from wattstorm.metering import frame
+from wattstorm.metering.block import Channel
 from wattstorm.metering.checks import OUTCOMES, WH_ACCEPTED, WH_REPLACED, Outcome
 from wattstorm.metering.partition import Applied, Partition
 from wattstorm.register.versions import Version, Versions
 from wattstorm.store.control import REGISTER, RULES
 from wattstorm.store.deadletters import DeadLetter
-from wattstorm.store.keys import DIRTY, slot_member
+from wattstorm.store.keys import DIRTY, SEGMENTS, slot_member
 from wattstorm.store.log import Entry
 from wattstorm.store.snapshots import Arrays
 from wattstorm.store.sums import writes_of
-from wattstorm.store.writes import Writes
+from wattstorm.store.writes import Event, Writes
 from wattstorm.stream.controls import FIRST, NumberedRules, texts_in
 from wattstorm.stream.state import Scalars
 
@@ -61,7 +63,8 @@ class _Controlled:
 
 class Sums:
     """See `stream.state.State`. said: by kind what `partition` has in force; versions: where
-    others are opened; expire_days: days that results stay, 0 for ever."""
+    others are opened; expire_days: days that results stay, 0 for ever; segments: bytes that the log
+    of segment frames may hold, 0 where none are written. It changes nothing of the state."""
 
     def __init__(
         self,
@@ -69,19 +72,25 @@ class Sums:
         said: Mapping[str, str],
         versions: Versions,
         expire_days: int = 0,
+        segments: int = 0,
     ) -> None:
         self.partition, self.said, self.versions = partition, dict(said), versions
-        self.expire_days = expire_days
+        self.expire_days, self.segments = expire_days, segments
         self._became: list[_Applied | _Refused] = []
         self._controlled: _Controlled | None = None
 
     @classmethod
     def at_first(
-        cls, number: int, scalars: Scalars, versions: Versions, expire_days: int = 0
+        cls,
+        number: int,
+        scalars: Scalars,
+        versions: Versions,
+        expire_days: int = 0,
+        segments: int = 0,
     ) -> Sums:
         """A new state, with what a fence says was in force at position 0."""
         said = texts_in(scalars, FIRST)
-        return cls(_governed(number, said, versions), said, versions, expire_days)
+        return cls(_governed(number, said, versions), said, versions, expire_days, segments)
 
     @property
     def number(self) -> int:
@@ -172,10 +181,19 @@ class Sums:
             marks=state.watermark,
             expire_days=self.expire_days,
         )
+        if self.segments:
+            writes = replace(writes, events=self._frames())
         if self._controlled is None:
             return writes
         slots = {slot_member(*slot): float(state.position) for slot in self._controlled.slots}
         return replace(writes, members={DIRTY: slots}, scalars=self._controlled.said)
+
+    def _frames(self) -> list[Event]:
+        """Of what closed since the last commit. Only imports are scored."""
+        return [
+            Event(SEGMENTS, "", frame.encode(one), self.segments)
+            for one in self.partition.segments(Channel.IMPORT)
+        ]
 
     # --- where it begins
 

@@ -16,12 +16,15 @@ from tests.stream.peaks import Peaks
 from tests.stream.town import DAY0
 from wattstorm.files.meters import build_register
 from wattstorm.metering import block as blocks
+from wattstorm.metering import frame as frames
+from wattstorm.metering.frame import SegmentFrame
 from wattstorm.metering.partition import Rules
 from wattstorm.register.register import Register
 from wattstorm.register.versions import Versions
 from wattstorm.settings import Settings
 from wattstorm.store.log import Entry
 from wattstorm.stream.controls import first_of
+from wattstorm.stream.scores import Scores
 from wattstorm.stream.state import State
 from wattstorm.stream.sums import Sums
 
@@ -119,6 +122,39 @@ class TestForecasts(StateContract):
 
 
 RULES_AT_SIX = str(replace(forecasting.RULES, issues=(0, 360)))
+
+
+class TestScores(StateContract):
+    """Two parts of a partition, running days and closed ones, one of which closes late."""
+
+    register: Register
+
+    @pytest.fixture(autouse=True)
+    def _a_register(self, tmp_path: Path) -> None:
+        source = tmp_path / "meters.csv"
+        register_rows(METERS).write_csv(source)
+        self.register = build_register([source], tmp_path / "register", partition_size=METERS)
+
+    def new(self) -> State:
+        return Scores(0, Settings.load(environ={}).scores, lambda: self.register, 1000)
+
+    def entries(self) -> list[Entry]:
+        rng, full = np.random.default_rng(5), np.full(8, 6, np.uint8)
+
+        def frame(day: int, first: int, start: int | None, n: int = 6) -> bytes:
+            low = rng.integers(0, 300, (8 if start is None else 1, n))
+            slots = rng.integers(0, 7, low.shape)
+            high, energy = low + 50, slots * low + 20
+            classes = np.arange(n).astype(np.uint16) if start is None else None
+            head = 0, day, first, start or 0, full
+            return frames.encode(SegmentFrame(*head, energy, slots, low, high, classes))
+
+        data = [frame(1, 0, p) for p in range(3)] + [frame(1, 6, 0), frame(1, 6, 0, 3)]
+        data += [frame(2, 0, 0), frame(1, 0, None), b"no frame", frame(1, 6, None), frame(2, 0, 1)]
+        data += [frame(2, 0, None), frame(2, 0, 2), frame(2, 6, None), frame(4, 0, 0)]
+        data += [frame(3, 6, None, 5), frame(3, 0, None)]
+        kinds = {11: "a kind of tomorrow"}
+        return [Entry(at, d, 0, b"", kinds.get(at, "")) for at, d in enumerate(data, start=1)]
 
 
 def _cells(arrays: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 -- One batch of a consumer: what it changes and its fence, all or nothing.
--- Below set_aside.lua, add_entry.lua and holders.lua.
+-- Below set_aside.lua, add_entry.lua, keep_within.lua and holders.lua.
 -- KEYS: fence, poison, log, head, backlog, then those that the effects name
 -- ARGV: token, expected, position, bytes, position that is poison (or 0), chain of the last entry
 --   read ('-': not asked), the consumer's name, then effects, each: name, n, which of KEYS is its first, and
@@ -10,7 +10,8 @@
 --   set     n x (field, value)     a hash        remove  n x field                   a hash
 --   rank    n x (score, member)    a sorted set  rise    n x (field, number)         a hash
 --   expire  s from now on         any key
---   append  n x (kind, data)       the log of another name, and its head and backlog behind it
+--   append  bytes that the log may hold or 0, n x (kind, data)
+--           the log of another name, and its head and backlog behind it
 -- Returns {'ok'}, {'owner', who}, {'moved', position} or {'lost', position}.
 -- Checks first, writes after.
 local fence = redis.call('HMGET', KEYS[1], 'owner', 'position')
@@ -83,10 +84,12 @@ function effects.rise(key, at, n)
 end
 
 function effects.append(key, at, n)
-  for i = at, at + 2 * n - 1, 2 do
+  for i = at + 1, at + 2 * n, 2 do
     add_entry(KEYS[key], KEYS[key + 1], KEYS[key + 2], ARGV[i], ARGV[i + 1])
   end
-  return at + 2 * n
+  local bound = tonumber(ARGV[at])
+  if bound > 0 then keep_within(KEYS[key], KEYS[key + 1], KEYS[key + 2], bound) end
+  return at + 1 + 2 * n
 end
 
 local at = 8
