@@ -124,12 +124,10 @@ class Scores:
             if alarms is not None:
                 raised += len(alarms["alarms"])
                 events.append(Event(ALARMS, "", json.dumps(alarms).encode(), self.alarm_bytes))
-        counters = [Counters("audit", {**self._counts, "alarms": raised})]
-        if named:
-            counters.append(Counters(SCOPES, {"written": 1}, self.settings.expire_days * 86_400))
         return Writes(
             fields={SCOPES: named} if named else {},
-            counters=counters,
+            lifetimes={SCOPES: self.settings.expire_days * 86_400} if named else {},
+            counters=[Counters("audit", {**self._counts, "alarms": raised})],
             dead=self._dead,
             events=events,
             rising={"day": self.book.day},
