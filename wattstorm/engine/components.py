@@ -11,6 +11,7 @@ that the wiring itself tells:
   here, `storm.aggregates` on a cluster, which has `storm.spouts` for the sources too.
 
 A component may name a setting without which it does not run (`tuples.WHEN`).
+The local engine has a source live with the holder that takes from it: see `joined`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from wattstorm.errors import EngineError
@@ -104,6 +105,44 @@ def running(specs: Iterable[Any], table: Iterable[Component]) -> list[Any]:
     """The specs of the components that the table has."""
     names = {component.name for component in table}
     return [spec for spec in specs if spec.name in names]
+
+
+def joined(table: Iterable[Component]) -> list[Component]:
+    """The same, but a source has as many tasks as the holder of partitions that takes from it:
+    then what task i of the source emits is for task i of the holder."""
+    held = {source: holder.tasks for source, holder in _holders(table).items()}
+    return [replace(c, tasks=held.get(c.name, c.tasks)) for c in table]
+
+
+def processes(table: Iterable[Component]) -> list[list[tuple[Component, int]]]:
+    """The tasks in each process, (component, index): those of a source with those of its holder,
+    each other one alone. The last one gives the process its name.
+
+    A reference from the one to the other is a call then, not the wake-up of a process. The source
+    is asked where the holder has nothing to do, so neither waits for the other.
+    """
+    table = list(table)
+    holders = _holders(table)
+    found = []
+    for component in table:
+        if component.name in holders:
+            continue
+        sources = [c for c in table if holders.get(c.name) is component]
+        found += [
+            [(c, index) for c in (*sources, component) if index < c.tasks]
+            for index in range(component.tasks)
+        ]
+    return found
+
+
+def _holders(table: Iterable[Component]) -> dict[str, Component]:
+    """By name the sources that a holder of partitions takes from, and the first that does."""
+    table, found = list(table), dict[str, Component]()
+    sources = {c.name for c in table if c.source}
+    for holder in (c for c in table if c.shares and not c.source):
+        for name in sources.intersection(holder.after):
+            found.setdefault(name, holder)
+    return found
 
 
 def stages(table: Iterable[Component]) -> list[list[Component]]:

@@ -23,10 +23,10 @@ _log = logging.getLogger("wattstorm.engine")
 
 
 class WorkerProcess:
-    """The process of task `job["task"]`, if there is one now, and what it last said."""
+    """The process called `job["process"]`, if there is one now, and what it last said."""
 
     def __init__(self, job: dict[str, Any], environ: dict[str, str]) -> None:
-        self.name, self._job, self._environ = str(job["task"]), job, environ
+        self.name, self._job, self._environ = str(job["process"]), job, environ
         self.process: subprocess.Popen[bytes] | None = None
         self.starts = self.early_deaths = 0
         self.error = ""

@@ -24,7 +24,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from wattstorm.engine.components import Component, components, load_topology, stages, task_name
+from wattstorm.engine.components import (
+    Component,
+    components,
+    joined,
+    load_topology,
+    processes,
+    stages,
+    task_name,
+)
 from wattstorm.engine.lease import Lease
 from wattstorm.engine.process import WorkerProcess
 from wattstorm.engine.routes import routes_of
@@ -87,7 +95,9 @@ class Engine:
         topology = load_topology(self.topology)
         self.name, specs = topology.__name__, topology.specs
         register = Register.open(Path(self.settings.data.directory) / "register")
-        table = components(specs, register.partitions, holders=self.workers, settings=self.settings)
+        table = joined(
+            components(specs, register.partitions, holders=self.workers, settings=self.settings)
+        )
         routes_of(specs, table)
         with connected(self.settings, self.store_url) as connection:
             connection.check()
@@ -202,7 +212,7 @@ class Engine:
                 _log.error("%s did not stop in time and was killed", worker.name)
 
     def _workers(self, table: list[Component], wires: str) -> Iterator[WorkerProcess]:
-        """One for each task, with what it is told and its environment: there, not here, is
+        """One for each process, with what it is told and its environment: there, not here, is
         the password."""
         url, password = split_password(self.store_url)
         environ = {**os.environ, **self.settings.secrets()}
@@ -220,11 +230,10 @@ class Engine:
                 TICK: 1,
             },
         }
-        for component in table:
-            for index in range(component.tasks):
-                own = {"component": component.name, "index": index}
-                own["task"] = task_name(component.name, index)
-                yield WorkerProcess({**job, **own}, environ)
+        for tasks in processes(table):
+            own = [[component.name, index] for component, index in tasks]
+            name = task_name(*own[-1])
+            yield WorkerProcess({**job, "tasks": own, "process": name}, environ)
 
 
 def refuse_beside_storm(store: Store, topology: str) -> None:

@@ -43,7 +43,7 @@ class Task:
         self.tracker = Tracker(self.name, self._root_done)
         self.acked = self.failed = 0
         self._ids = itertools.count(1)
-        self._roots: dict[str, tuple[int, str] | str] = {}
+        self._roots: dict[str, tuple[int | str, str] | str] = {}
         self._queue: deque[Message] = deque()
         self._spoken = False
         config = simplejson.loads(self.spec.config or "{}")
@@ -130,7 +130,7 @@ class Task:
 
     # --- what comes in -----------------------------------------------------------------
 
-    def _received(self, line: int, message: Message) -> Message:
+    def _received(self, line: int | str, message: Message) -> Message:
         """A tuple as the component gets it: under a name of ours."""
         theirs, ours = message["id"], self._new_id()
         if theirs is not None:

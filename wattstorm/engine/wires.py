@@ -2,7 +2,8 @@
 
 A task that takes tuples listens; those that it has them from connect. Tuples go one way, one
 line of JSON each, and what became of them comes back on the same line. Nothing here waits but
-`poll`: what the other side does not take now is kept, and sent when it does.
+`poll`: what the other side does not take now is kept, and sent when it does. Tasks of one process
+share a `Place`: they wait together, and what one has for another never leaves memory.
 
 A task that ended is noticed at once, by the end of its line. What went to it and was not
 answered has failed; what goes to it from then on is kept until it is there again.
@@ -27,9 +28,9 @@ UNANCHORED_BYTES = 1 << 20
 
 
 class Given(NamedTuple):
-    """A tuple has come, by line `line`."""
+    """A tuple has come, by line `line`; of a task of this process, its name."""
 
-    line: int
+    line: int | str
     message: dict[str, Any]
 
 
@@ -44,6 +45,29 @@ class Lost(NamedTuple):
     """Task `target` is gone."""
 
     target: str
+
+
+Event = Given | Answered | Lost
+
+
+class Place:
+    """A process, and the tasks in it, by their names."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.inboxes: dict[str, list[Event]] = {name: [] for name in names}
+        self.selector = selectors.DefaultSelector()
+        self.wires: list[Wires] = []
+
+    def wait(self, timeout_s: float) -> None:
+        """Until something has come for one of the tasks, at most so long."""
+        unreached = [wires for wires in self.wires if not wires.reach()]
+        if unreached:
+            timeout_s = min(timeout_s, AGAIN_S)
+        if any(self.inboxes.values()):
+            timeout_s = 0.0
+        for key, what in self.selector.select(timeout_s):
+            wires, line, of = key.data
+            wires.heard(line, of, what)
 
 
 class _Line:
@@ -79,13 +103,18 @@ class _Line:
 
 
 class Wires:
-    """The lines of one task; `directory`: where the sockets of all tasks are, by their names."""
+    """The lines of one task. directory: where the sockets of all tasks are, by their names;
+    place: the process that it is in, None if it is alone there."""
 
-    def __init__(self, directory: Path, name: str, targets: Iterable[str] = ()) -> None:
+    def __init__(
+        self, directory: Path, name: str, targets: Iterable[str] = (), place: Place | None = None
+    ) -> None:
         self.directory, self.name = directory, name
-        self._selector = selectors.DefaultSelector()
+        self._place = place or Place([name])
+        self._place.wires.append(self)
+        self._near, self._selector = self._place.inboxes, self._place.selector
         self._listener: socket.socket | None = None
-        self._out: dict[str, _Line | None] = dict.fromkeys(targets)
+        self._out: dict[str, _Line | None] = {t: None for t in targets if t not in self._near}
         self._waiting = {target: bytearray() for target in self._out}
         self._in: dict[int, _Line] = {}
         self._numbers = itertools.count()
@@ -99,10 +128,13 @@ class Wires:
         self._listener.bind(str(path))
         self._listener.listen(128)
         self._listener.setblocking(False)
-        self._selector.register(self._listener, selectors.EVENT_READ, None)
+        self._selector.register(self._listener, selectors.EVENT_READ, (self, None, 0))
 
     def send(self, target: str, message: dict[str, Any], *, anchored: bool) -> None:
         """A tuple to a task. Not anchored: nobody waits for it, and it goes only where it can."""
+        if target in self._near:
+            self._near[target].append(Given(self.name, message))
+            return
         line, waiting = self._out[target], self._waiting[target]
         kept = len(waiting) + (len(line.out) if line else 0)
         if not anchored and (line is None or kept > UNANCHORED_BYTES):
@@ -113,26 +145,17 @@ class Wires:
         else:
             self._push(line, target, data)
 
-    def answer(self, number: int, identity: str, *, acked: bool) -> None:
+    def answer(self, number: int | str, identity: str, *, acked: bool) -> None:
         """What became of a tuple that came by line `number`; nobody hears it if that is gone."""
-        if number in self._in:
+        if isinstance(number, str):
+            self._near[number].append(Answered(identity, acked))
+        elif number in self._in:
             self._push(self._in[number], number, json.dumps([identity, acked]).encode() + b"\n")
 
-    def poll(self, timeout_s: float) -> list[Given | Answered | Lost]:
-        """What came; waits for it at most so long."""
-        self._reach()
-        if any(line is None for line in self._out.values()):
-            timeout_s = min(timeout_s, AGAIN_S)
-        events: list[Given | Answered | Lost] = []
-        for key, what in self._selector.select(timeout_s):
-            if key.data is None:
-                self._accept()
-                continue
-            line, of = key.data
-            if what & selectors.EVENT_WRITE:
-                self._push(line, of)
-            if what & selectors.EVENT_READ:
-                events += self._taken(line, of)
+    def poll(self, timeout_s: float) -> list[Event]:
+        """What came; waits at most so long, for it or for what comes to another task here."""
+        self._place.wait(timeout_s)
+        events, self._near[self.name] = self._near[self.name], []
         return events
 
     def close(self) -> None:
@@ -143,11 +166,30 @@ class Wires:
             self._listener.close()
         self._selector.close()
 
+    # ------------------------------------------------------------------ for its place
+
+    def heard(self, line: _Line | None, of: str | int, what: int) -> None:
+        """Something stirred on a line; None: somebody connects."""
+        if line is None:
+            self._accept()
+            return
+        if what & selectors.EVENT_WRITE:
+            self._push(line, of)
+        if what & selectors.EVENT_READ:
+            self._near[self.name] += self._taken(line, of)
+
+    def reach(self) -> bool:
+        """Connect to the targets that are there by now; whether all are."""
+        missing = [target for target, line in self._out.items() if line is None]
+        if missing and time.monotonic() >= self._again_at:
+            self._connect(missing)
+        return not missing
+
     # ------------------------------------------------------------------ inside
 
-    def _taken(self, line: _Line, of: str | int) -> list[Given | Answered | Lost]:
+    def _taken(self, line: _Line, of: str | int) -> list[Event]:
         lines, open_still = line.pull()
-        events: list[Given | Answered | Lost]
+        events: list[Event]
         if isinstance(of, str):
             events = [Answered(*json.loads(each)) for each in lines]
         else:
@@ -168,7 +210,7 @@ class Wires:
         line.push(data)
         if bool(line.out) != before or not data:
             wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if line.out else 0)
-            self._selector.modify(line.end, wanted, (line, of))
+            self._selector.modify(line.end, wanted, (self, line, of))
 
     def _accept(self) -> None:
         assert self._listener is not None
@@ -176,22 +218,18 @@ class Wires:
             end, _ = self._listener.accept()
             number = next(self._numbers)  # never again: an old answer must not meet a new line
             self._in[number] = line = _Line(end)
-            self._selector.register(end, selectors.EVENT_READ, (line, number))
+            self._selector.register(end, selectors.EVENT_READ, (self, line, number))
 
-    def _reach(self) -> None:
-        """Connect to the targets that are there by now."""
-        now = time.monotonic()
-        if now < self._again_at:
-            return
-        for target in [target for target, line in self._out.items() if line is None]:
+    def _connect(self, targets: list[str]) -> None:
+        for target in targets:
             end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
                 end.connect(str(self.directory / target))
             except (FileNotFoundError, ConnectionError):
                 end.close()
-                self._again_at = now + AGAIN_S
+                self._again_at = time.monotonic() + AGAIN_S
                 continue
             self._out[target] = line = _Line(end)
-            self._selector.register(end, selectors.EVENT_READ, (line, target))
+            self._selector.register(end, selectors.EVENT_READ, (self, line, target))
             data, self._waiting[target] = bytes(self._waiting[target]), bytearray()
             self._push(line, target, data)

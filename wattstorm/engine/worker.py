@@ -1,8 +1,9 @@
-"""A worker process of the local engine: one task of one component, and nothing else.
+"""A worker process of the local engine: one task of one component, with a source its source's.
 
     python -m wattstorm.engine.worker        (started by the supervisor only)
 
-So a component that is slow, or holds Python's lock, or dies, stands in front of no other.
+So a component that is slow, or holds Python's lock, or dies, stands in front of no other; but for a
+source, which is asked only when who takes from it has nothing to do.
 
 Its standard input is the supervisor's hand: the first line says what to run,
 "stop" asks for a clean stop, and its end means that the supervisor is gone: then
@@ -20,13 +21,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from wattstorm.engine.components import Component, load_topology
+from wattstorm.engine.components import Component, load_topology, task_name
 from wattstorm.engine.task import Task, targets_of
-from wattstorm.engine.wires import Wires
+from wattstorm.engine.wires import Place, Wires
 from wattstorm.errors import EngineError
 from wattstorm.processes import end_with_parent
 
@@ -72,31 +73,46 @@ class Beat:
         except BrokenPipeError:
             os._exit(ORPHANED)
 
-    def maybe(self, now: float, task: Task) -> None:
+    def maybe(self, now: float, tasks: Sequence[Task]) -> None:
         if now >= self._next:
             self._next = now + BEAT_S
-            task.measure()
-            self.tell(acked=task.acked, failed=task.failed, pending=task.pending)
+            for task in tasks:
+                task.measure()
+            self.tell(
+                acked=sum(task.acked for task in tasks),
+                failed=sum(task.failed for task in tasks),
+                pending=sum(task.pending for task in tasks),
+            )
 
 
 def run_loop(
-    task: Task, max_pending: int, stopping: Callable[[], bool], beat: Callable[[float], None]
+    tasks: Sequence[Task],
+    max_pending: int,
+    stopping: Callable[[], bool],
+    beat: Callable[[float], None],
 ) -> None:
     """Until told to stop: ticks, then what came, then new tuples of a spout."""
+    sources = [task for task in tasks if task.source]
+    ticking = [task for task in tasks if task.tick_s]
     wait = 0.0
     while not stopping():
-        task.hear(wait)
+        for task in tasks:
+            task.hear(wait)
+            wait = 0.0  # the first waited for all
         now = time.monotonic()
         beat(now)
-        task.tick(now)
-        if task.work():
-            wait = 0.0
-        elif task.source:
-            asked = task.pending < max_pending and task.ask()
-            # It may have waited itself.
-            wait = 0.0 if asked else max(0.0, now + NAP_S - time.monotonic())
+        for task in ticking:
+            task.tick(now)
+        if any(task.work() for task in tasks):
+            continue
+        if sources:
+            asked = [task.pending < max_pending and task.ask() for task in sources]
+            if not any(asked):
+                # It may have waited itself.
+                wait = max(0.0, now + NAP_S - time.monotonic())
         else:
-            wait = max(0.0, min(IDLE_S, task.next_tick - now if task.tick_s else IDLE_S))
+            due = min((task.next_tick - now for task in ticking), default=IDLE_S)
+            wait = max(0.0, min(IDLE_S, due))
 
 
 def run(job: dict[str, Any], hand: Hand) -> None:
@@ -104,19 +120,24 @@ def run(job: dict[str, Any], hand: Hand) -> None:
     try:
         topology = load_topology(job["topology"])
         table = [Component(**row) for row in job["table"]]
-        name, index = job["component"], job["index"]
-        wires = Wires(Path(job["wires"]), job["task"], targets_of(topology, table, name))
-        task = Task(topology, table, name, index, job["conf"], wires)
-        if not task.source:
-            wires.listen()
+        place = Place(task_name(*own) for own in job["tasks"])
+        tasks = []
+        for name, index in job["tasks"]:
+            targets = targets_of(topology, table, name)
+            wires = Wires(Path(job["wires"]), task_name(name, index), targets, place)
+            tasks.append(Task(topology, table, name, index, job["conf"], wires))
+        for task in tasks:
+            if not task.source:
+                task.wires.listen()
         given = topology.config.get("topology.max.spout.pending")
         run_loop(
-            task,
+            tasks,
             int(given or MAX_PENDING),
             lambda: hand.stopping,
-            lambda now: beat.maybe(now, task),
+            lambda now: beat.maybe(now, tasks),
         )
-        task.stop()
+        for task in tasks:
+            task.stop()
     except Exception as error:
         beat.tell(error=f"{type(error).__name__}: {error}"[:2000])
         raise
@@ -140,7 +161,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: setattr(hand, "stopping", True))
     threading.Thread(target=hand.watch, daemon=True, name="hand").start()
     os.set_blocking(job["beat"], False)
-    name = job["task"]
+    name = job["process"]
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format=f"{name}: %(levelname)s %(name)s: %(message)s"
     )
