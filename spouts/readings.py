@@ -37,8 +37,9 @@ meanwhile, and while none is. An entry ends the wait, so neither adds to anybody
 PART_FULL = 2
 """Batches that are not full are sent up to so many in flight: the one that is worked at and the
 one behind it. What comes meanwhile goes together into the next: one commit instead of many."""
-POLL_S = 0.002
-"""Pause between two looks at the log while it cannot be waited for."""
+POLL_S, FULL_POLL_S = 0.002, 0.02
+"""Pause between two looks at the log while it cannot be waited for; and while nothing but a batch
+that is full could be sent of any partition, if no ack comes before."""
 CHECK_S = 1.0
 """How often the fence of a partition at rest is asked: the store may have gone back."""
 KNOCK_S = 5.0
@@ -114,7 +115,10 @@ class ReadingsSpout(CheckedEmits, Spout):
             self._down, self._poll_at = True, now + BACKOFF_S[1] / 4
             return
         self._down = False
-        self._poll_at = now if emitted or found is not None else now + POLL_S
+        if emitted or found is not None:
+            return
+        full = all(len(self._plans[p].pending) >= PART_FULL for p in ready)
+        self._poll_at = now + (FULL_POLL_S if full else POLL_S)
 
     def _grow(self, partitions: int) -> None:
         for p in range(self.outfit.index, partitions, self.outfit.tasks):

@@ -13,6 +13,7 @@ from bolts.aggregate import AggregateBolt
 from tests.servers import TestServer
 from tests.stream.parts import append, dumped, go_back, nation, save, started
 from tests.stream.town import DAY0, Town, a_town, assert_conserved, audit
+from wattstorm.clock import monotonic
 from wattstorm.errors import StoreUnreachable
 from wattstorm.metering import block as blocks
 from wattstorm.store.disk import Disk
@@ -61,6 +62,23 @@ def test_a_batch_is_applied_once_however_often_it_comes(town: Town) -> None:
         assert bolt.emitted() == []
     assert nation(town) == {0: (1000, 10), 1: (1000, 10)}
     assert counts(town)["received"] == 20
+
+
+def test_commits_in_quick_succession_are_announced_once(town: Town) -> None:
+    """Of each partition: who publishes would hear no second one before `results.publish_ms`."""
+    town.options["results.publish_ms"] = 60_000
+    for partition in (0, 1):
+        append(town, partition, [block(i) for i in range(3)])
+    bolt = started(AggregateBolt, town)
+
+    def announced(partition: int, position: int) -> list[tuple[int, ...]]:
+        assert bolt.give(partition, position, position, 1) == "ack"
+        return bolt.emitted()
+
+    assert [announced(p, 1) for p in (0, 1)] == [[(0, 1)], [(1, 1)]]
+    assert announced(0, 2) == []
+    bolt.component.consumer.now = lambda: monotonic() + 30.0
+    assert announced(0, 3) == [(0, 3)]
 
 
 def test_counters_of_a_day_expire_as_results_are_set_to(town: Town) -> None:
@@ -118,6 +136,7 @@ def test_a_lost_answer_leaves_no_doubt(
     monkeypatch.setattr(bolt.component.consumer, "commit", lost)
     assert bolt.give(0, 2, 3, 1) == "fail"
     monkeypatch.undo()
+    bolt.component.quiet_until.clear()
     assert bolt.give(0, 2, 3, 2) == "ack"
     assert bolt.emitted() == [(0, 3)]
     assert nation(town) == {0: (2000, 10), 1: (1000, 10)}

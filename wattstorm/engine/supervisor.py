@@ -231,9 +231,8 @@ class Engine:
             },
         }
         for tasks in processes(table):
-            own = [[component.name, index] for component, index in tasks]
-            name = task_name(*own[-1])
-            yield WorkerProcess({**job, "tasks": own, "process": name}, environ)
+            own = [(component.name, index) for component, index in tasks]
+            yield WorkerProcess({**job, "tasks": own, "process": task_name(*own[-1])}, environ)
 
 
 def refuse_beside_storm(store: Store, topology: str) -> None:
