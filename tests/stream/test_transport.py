@@ -10,10 +10,17 @@ import numpy as np
 import pytest
 from streamparse import Bolt, Grouping, Spout, Topology
 
-from wattstorm.engine.components import Component, components, load_topology, stages
+from wattstorm.engine.components import (
+    Component,
+    components,
+    joined,
+    load_topology,
+    processes,
+    stages,
+)
 from wattstorm.engine.routes import routes_of
 from wattstorm.engine.task import Task, targets_of
-from wattstorm.engine.wires import Wires
+from wattstorm.engine.wires import Place, Wires
 from wattstorm.errors import EmitError, EngineError
 from wattstorm.tuples import checked
 
@@ -76,11 +83,15 @@ class Chain(Topology):
 
 
 class Stage:
-    """All tasks of a topology in this process, on real sockets, each with its turn."""
+    """All tasks of a topology in this process, on real sockets, each with its turn; together: as
+    if those of these names had one process."""
 
-    def __init__(self, topology: Any, directory: Path, holders: int | None = None) -> None:
+    def __init__(
+        self, topology: Any, directory: Path, holders: int | None = None, together: Any = ()
+    ) -> None:
         self.topology, self.directory = topology, directory
         self.table = components(topology.specs, 8, holders=holders)
+        self.place = Place(together)
         self.of: dict[str, Task] = {}
         for component in self.table:
             for index in range(component.tasks):
@@ -88,7 +99,8 @@ class Stage:
 
     def start(self, name: str, index: int = 0) -> Task:
         own = f"{name}-{index}"
-        wires = Wires(self.directory, own, targets_of(self.topology, self.table, name))
+        place = self.place if own in self.place.inboxes else None
+        wires = Wires(self.directory, own, targets_of(self.topology, self.table, name), place)
         task = self.of[own] = Task(self.topology, self.table, name, index, {}, wires)
         if not task.source:
             wires.listen()
@@ -128,8 +140,8 @@ def stage(tmp_path: Path) -> Iterator[Callable[..., Stage]]:
 
 @pytest.fixture
 def run(stage: Callable[..., Stage]) -> Callable[..., Stage]:
-    def make(todo: list[Any], topology: Any = Chain) -> Stage:
-        made = stage(topology)
+    def make(todo: list[Any], topology: Any = Chain, **how: Any) -> Stage:
+        made = stage(topology, **how)
         made.of["numbers-0"].component.todo = todo
         made.run()
         return made
@@ -137,9 +149,12 @@ def run(stage: Callable[..., Stage]) -> Callable[..., Stage]:
     return make
 
 
-def test_a_tuple_is_acked_when_all_that_grew_out_of_it_is(run: Callable[..., Stage]) -> None:
-    """A failure anywhere in the tree fails the spout's tuple, once."""
-    found = run([1, 13, 7, 2])
+@pytest.mark.parametrize("together", [[], ["numbers-0", "passing-0"], ["passing-0", "last-0"]])
+def test_a_tuple_is_acked_when_all_that_grew_out_of_it_is(
+    run: Callable[..., Stage], together: list[str]
+) -> None:
+    """A failure anywhere in the tree fails the spout's tuple, once; whoever shares a process."""
+    found = run([1, 13, 7, 2], together=together)
     assert found.of["last-0"].component.seen == [1, 7, 2]
     assert sorted(found.of["numbers-0"].component.became) == [
         ("ack", "id 1"),
@@ -271,6 +286,31 @@ def test_the_topology_says_how_many_tasks_there_are() -> None:
     order = [[c.name for c in stage] for stage in stages(table)]
     assert order == [["numbers"], ["holder"], ["last"]]
     assert Component("it", 2).task_names == ["it-0", "it-1"]
+
+
+def test_a_source_lives_with_the_tasks_that_hold_its_partitions() -> None:
+    """As many of the one as of the other, task by task; whoever else takes from it is alone."""
+
+    class Partitions(Numbers):
+        outputs = ["partition"]  # noqa: RUF012
+
+    class Curves(Topology):
+        numbers = Partitions.spec()
+        others = Numbers.spec()
+        last = Last.spec(inputs={numbers: Grouping.SHUFFLE, others: Grouping.SHUFFLE})
+        holder = Passing.spec(inputs={numbers: Grouping.fields("partition")}, par=2)
+        second = Passing.spec(inputs={numbers: Grouping.fields("partition")}, par=2)
+
+    table = joined(components(Curves.specs, 8, holders=2))
+    assert {c.name: c.tasks for c in table}["numbers"] == 2
+    assert [[(c.name, index) for c, index in tasks] for tasks in processes(table)] == [
+        [("others", 0)],
+        [("last", 0)],
+        [("numbers", 0), ("holder", 0)],
+        [("numbers", 1), ("holder", 1)],
+        [("second", 0)],
+        [("second", 1)],
+    ]
 
 
 def _without_address(value: Any) -> str:
