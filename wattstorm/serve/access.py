@@ -54,7 +54,7 @@ def client_of(
     """Counts the request: an unknown token against the address that it came from."""
     access: Access = request.app.state.access
     address = request.client.host if request.client else ""
-    secret = given.credentials if given else None
+    secret = given.credentials if given else request.headers.get("authorization")
     try:
         client = access.client(secret, address)
     except Refused:
