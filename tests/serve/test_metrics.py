@@ -13,6 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.readers.publishing import Published
 from wattstorm.instruments import Instruments
+from wattstorm.metering.forecasts import Accuracy, ForecastRow
+from wattstorm.store.forecasts import NEWEST, ForecastStore
 from wattstorm.store.keys import partition_keys
 from wattstorm.store.workers import write_beat
 
@@ -33,6 +35,11 @@ def scraped(api: httpx.Client, publish: Published) -> dict[str, dict[str, float]
         measured.took("delay", seconds)
     for name in ("snapshot_age_s", "unsaved_mb", "dirty_slots", "queue", "partitions"):
         measured.level(name, 7)
+    forecast_of_nothing = ForecastRow(
+        *("nation", 1, 48, 40, (1,), {}, 1, 1, 1, "naive", "", 1), accuracy={7: Accuracy(1, 2, 3)}
+    )
+    own = ForecastStore(publish.connection, "wattstorm").own
+    redis.hset(f"{own}:{NEWEST}", "1:nation", forecast_of_nothing.to_json())
     card = {"restarts": 2, "host": "secret-host", "instruments": measured.told()}
     write_beat(publish.connection, "wattstorm", "LoadCurves", "aggregate-0", card, 60)
     return samples(api)

@@ -16,7 +16,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from wattstorm import __version__
 from wattstorm.readers.results import Results
-from wattstorm.serve import changes, curves, health, metrics, problems
+from wattstorm.serve import changes, curves, forecasts, health, metrics, problems
 from wattstorm.serve.access import Access
 from wattstorm.serve.fanout import Fanout
 from wattstorm.settings import Settings
@@ -51,7 +51,7 @@ def make_app(settings: Settings, results: Results) -> FastAPI:
     # A page of elsewhere whose name was made to mean this address must not read here.
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.serve.names))
     problems.install(app)
-    for part in (curves, changes, health, metrics):
+    for part in (curves, forecasts, changes, health, metrics):
         app.include_router(part.router)
     _document(app)
     return app

@@ -21,7 +21,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from starlette.responses import Response
 
-from wattstorm.errors import StoreError, WattstormError
+from wattstorm.errors import DataError, StoreError, WattstormError
 from wattstorm.instruments import BOUNDS_S
 from wattstorm.metering.checks import ACCEPTED, DOUBLES
 from wattstorm.readers.results import Results
@@ -90,7 +90,10 @@ class StoreCollector(Collector):
 
     def _found(self) -> list[Family]:
         try:
-            found = [*_accounts(self._results), *_tasks(self._results), *_curves(self._results)]
+            found = [
+                *(*_accounts(self._results), *_tasks(self._results)),
+                *(*_curves(self._results), *_forecasts(self._results)),
+            ]
         except StoreError:
             return [_gauge("up", "the store answers", 0)]
         return [_gauge("up", "the store answers", 1), *found]
@@ -199,6 +202,26 @@ def _curves(results: Results) -> Iterator[Family]:
         missing.add_metric([label], int((curve.status == "missing").sum()))
         energy.add_metric([label], curve.total_wh)
     yield from (newest, latest, coverage, missing, energy)
+
+
+def _forecasts(results: Results) -> Iterator[Metric]:
+    """Of nation and tariffs; where none was made, none is there."""
+    labels = ["scope", "days"]
+    ours = Gauge("wattstorm_forecast_error_percent", "of the load, by days back", labels=labels)
+    naive = Gauge(
+        "wattstorm_forecast_naive_error_percent", "the same day a week before", labels=labels
+    )
+    for label in results.labels:
+        if label.startswith("region:"):
+            continue
+        try:
+            made = results.forecast(label)
+        except DataError:
+            continue
+        for days, accuracy in made.accuracy.items():
+            ours.add_metric([label, str(days)], accuracy.ours)
+            naive.add_metric([label, str(days)], accuracy.naive)
+    yield from (ours, naive)
 
 
 def _gauge(name: str, what: str, value: float) -> Gauge:
