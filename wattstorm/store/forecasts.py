@@ -36,6 +36,17 @@ class ForecastStore:
         )
         return [ForecastRow.from_json(text) for text in found if text]
 
+    def all_of_day(self, day: int) -> dict[str, list[ForecastRow]]:
+        """label → all that was said of a local day, by number, in order of issue."""
+        found: Any = self.connection.run(
+            "read forecasts", lambda: self.connection.redis.hgetall(f"{self.own}:{day_key(day)}")
+        )
+        rows = sorted(map(ForecastRow.from_json, found.values()), key=lambda row: row.issued)
+        by_label: dict[str, list[ForecastRow]] = {}
+        for row in rows:
+            by_label.setdefault(row.label, []).append(row)
+        return by_label
+
     def of_day(self, label: str, day: int) -> list[ForecastRow]:
         """All that was said of a curve's local day, by number, in order of issue."""
         found: Any = self.connection.run(

@@ -54,6 +54,19 @@ def test_the_table_says_what_the_store_holds(scene: Scene, browser: Browser) -> 
         expect(page.locator("#tariffs a").first).to_have_attribute("aria-current", "page")
 
 
+def test_today_is_beside_its_forecast_and_tomorrow_is_told(scene: Scene, browser: Browser) -> None:
+    """After a week that closed: a band under the curve, the error so far, a table of tomorrow."""
+    with opened(browser, scene) as page:
+        expect(page.locator("#tiles")).to_contain_text("last week's curve")
+        curve_of(page)
+        line = page.locator('.chart svg path[stroke="var(--forecast)"]')
+        assert max(map(len, line.evaluate_all("all => all.map(p => p.getAttribute('d'))"))) > 200
+        tomorrow = page.locator("#tomorrow tbody tr")
+        expect(tomorrow.first).to_contain_text("The nation")
+        expect(tomorrow).to_have_count(13)
+        expect(page.locator("#tomorrow")).to_contain_text("No prices are known")
+
+
 def test_a_region_that_falls_silent_raises_an_alarm_that_says_why(
     scene: Scene, browser: Browser
 ) -> None:

@@ -17,7 +17,7 @@ from wattstorm.metering.slots import LocalCalendar, SlotGrid
 from wattstorm.serve.access import Access
 from wattstorm.serve.page.board import KEPT_DAYS, Board
 from wattstorm.serve.page.door import COOKIE, Door
-from wattstorm.serve.page.markup import table
+from wattstorm.serve.page.tables import table
 from wattstorm.serve.page.views import scope_view
 from wattstorm.settings import Settings
 
@@ -26,7 +26,7 @@ SPRING = date(2025, 3, 30)
 """A day of 46 half-hours: 02:00 to 03:00 is not there."""
 
 
-@pytest.mark.parametrize("name", ["board", "figures", "markup", "state"])
+@pytest.mark.parametrize("name", ["board", "figures", "markup", "outlook", "state", "tables"])
 def test_the_doctests_are_the_specification(name: str) -> None:
     module = importlib.import_module(f"wattstorm.serve.page.{name}")
     found = doctest.testmod(module)

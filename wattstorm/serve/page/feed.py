@@ -11,14 +11,18 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 from wattstorm.errors import LogGap, WattstormError
 from wattstorm.metering.results import SlotChange
+from wattstorm.metering.slots import day_number
 from wattstorm.readers.results import Results
 from wattstorm.serve.page.board import KEPT_DAYS, Board
 from wattstorm.serve.page.now import AWAY, EMPTY, LIVE, STALE, STOPPED, Now
+from wattstorm.serve.page.outlook import Outlook, foreseen
 from wattstorm.serve.page.views import ScopeView, scope_view
 from wattstorm.serve.page.vitals import Pulse, Vitals
+from wattstorm.store.forecasts import ForecastStore
 from wattstorm.store.keys import SLOTS
 from wattstorm.store.log import Log
 from wattstorm.store.store import Store
@@ -27,6 +31,7 @@ WAIT_MS = 400
 PUSH_S = 0.25
 """Least time between two pushes: what changes meanwhile goes out together."""
 VITALS_S = 2.0
+FORECASTS_S = 3.0
 RETRY_S = 0.5
 STALE_SLOTS = 1.5
 """So many slots of wall time without a change are stale."""
@@ -111,7 +116,9 @@ class _Reader:
         self.changed_ms = self.clock_ms = 0
         self._vitals: Vitals | None = None
         self._views: dict[str, ScopeView] = {}
-        self._due, self._stale = 0.0, True
+        self._outlook: Outlook | None = None
+        self._due = self._foretold = 0.0
+        self._stale = True
 
     def apply(self, log: Log, position: int) -> int:
         """Entries behind `position`, some of them; the position reached."""
@@ -128,8 +135,10 @@ class _Reader:
             self._vitals = self.pulse.take(self.results)
             self.clock_ms = self.results.connection.server_time_us() // 1000
             self._due = time.monotonic() + VITALS_S
+        if self.board.newest >= 0 and time.monotonic() >= self._foretold:
+            self._look_ahead()
         if self._stale and self.board.newest >= 0:
-            self._views = {label: scope_view(self.board, label) for label in self.board.labels}
+            self._views = {label: self._view(label) for label in self.board.labels}
             self._stale = False
         now = Now(
             LIVE,
@@ -139,8 +148,26 @@ class _Reader:
             self.changed_ms,
             self.clock_ms,
             self.board.calendar.time_zone,
+            self._outlook,
         )
         return replace(now, state=self._state(now))
+
+    def _view(self, label: str) -> ScopeView:
+        calendar, today = self.board.calendar, self.board.today
+        rows = self._outlook.today.get(label, ()) if self._outlook else ()
+        said = foreseen(rows, calendar.day_slots(today), calendar.grid.minutes)
+        return scope_view(self.board, label, said)
+
+    def _look_ahead(self) -> None:
+        """Forecasts of today and tomorrow."""
+        self._foretold = time.monotonic() + FORECASTS_S
+        day = self.board.today + timedelta(days=1)
+        store = ForecastStore(self.results.connection, self.results.settings.store.prefix)
+        found = Outlook(
+            day, store.all_of_day(day_number(day) - 1), store.all_of_day(day_number(day))
+        )
+        if found != self._outlook:
+            self._outlook, self._stale = found, True
 
     def _state(self, now: Now) -> str:
         if not now.views:

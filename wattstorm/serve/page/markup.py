@@ -3,12 +3,13 @@ picture."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 from urllib.parse import quote
 
 from wattstorm.serve.page import figures
 from wattstorm.serve.page.now import Alarm, Now
+from wattstorm.serve.page.tables import plain, table
 from wattstorm.serve.page.views import Line, ScopeView, ranked
 
 SPARK = (120, 34)
@@ -16,16 +17,8 @@ SPARK = (120, 34)
 
 
 def title(view: ScopeView) -> str:
-    """
-    >>> plain("base_6"), plain("auvergne_rhone_alpes")
-    ('base 6', 'auvergne rhone alpes')
-    """
+    """The scope in words."""
     return "The nation" if view.kind == "nation" else f"{view.kind.capitalize()} {plain(view.name)}"
-
-
-def plain(name: str) -> str:
-    """A scope's name as words."""
-    return name.replace("_", " ")
 
 
 def link(view: ScopeView) -> str:
@@ -59,16 +52,20 @@ def tiles(view: ScopeView) -> str:
             f"{figures.change(*week)} on a week ago" if week[1] else "so far",
         ),
         ("Coverage today", figures.share(view.closed_coverage, 2), filling),
-        (
-            "Forecast error",
-            figures.share(view.error, 1),
-            f"so far, {view.foreseen.model}" if view.foreseen else "no forecast in this store",
-        ),
+        ("Forecast error", *_error(view)),
     ]
     return "".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(note)}</small></dd></div>"
         for name, value, note in rows
     )
+
+
+def _error(view: ScopeView) -> tuple[str, str]:
+    """The forecast's, and that of the curve of a week ago."""
+    if view.foreseen is None:
+        return figures.NOTHING, "no forecast yet"
+    week = figures.share(view.error(view.last_week))
+    return figures.share(view.error(view.foreseen.point)), f"so far; last week's curve {week}"
 
 
 def _filling(view: ScopeView) -> str:
@@ -188,36 +185,4 @@ def alarms(found: Sequence[Alarm]) -> str:
             for alarm in found
         )
         + "</ul>"
-    )
-
-
-def table(
-    caption: str,
-    columns: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    *,
-    raw: bool = False,
-) -> str:
-    """A table whose first column are headers; ">" before a name: figures. raw: cells are HTML.
-
-    >>> table("Two", ("a", ">b"), [("x", "1")]).count("<td")
-    1
-    """
-    names = [name.removeprefix(">") for name in columns]
-    right = [' class="figure"' if name.startswith(">") else "" for name in columns]
-    head = "".join(
-        f'<th scope="col"{side}>{escape(name)}</th>'
-        for name, side in zip(names, right, strict=True)
-    )
-    body = []
-    for row in rows:
-        cells = row if raw else [escape(cell) for cell in row]
-        rest = "".join(
-            f"<td{side}>{cell}</td>" for cell, side in zip(cells[1:], right[1:], strict=True)
-        )
-        body.append(f'<tr><th scope="row">{cells[0]}</th>{rest}</tr>')
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table>'
-        f"<caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>"
-        f"<tbody>{''.join(body)}</tbody></table></div>"
     )

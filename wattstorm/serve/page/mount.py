@@ -20,6 +20,7 @@ from wattstorm.serve.page.door import Door
 from wattstorm.serve.page.feed import Feed
 from wattstorm.serve.page.hub import Hub, Parts, Screen
 from wattstorm.serve.page.now import Now
+from wattstorm.serve.page.outlook import tomorrow
 
 _BOLT = (
     '<svg viewBox="0 0 24 24" aria-hidden="true"><path fill="currentColor" '
@@ -142,7 +143,7 @@ def nation_parts(now: Now, label: str) -> dict[str, str]:
     view = now.views.get(label)
     if view is None:
         said = "The nation" if label == "nation" else f"No curve is called {label}"
-        found = dict.fromkeys(("hero", "tiles", "tariffs", "regions", "values"), "")
+        found = dict.fromkeys(("hero", "tiles", "tariffs", "regions", "tomorrow", "values"), "")
         return _common(now) | found | {"title": said, "alarms": markup.alarms(now.alarms)}
     return _common(now) | {
         "title": escape(f"{markup.title(view)} now"),
@@ -151,6 +152,7 @@ def nation_parts(now: Now, label: str) -> dict[str, str]:
         "alarms": markup.alarms(now.alarms),
         "tariffs": markup.tariffs(now, label),
         "regions": markup.regions(now, label),
+        "tomorrow": tomorrow(now.outlook),
         "values": markup.curve_table(view),
     }
 
@@ -192,8 +194,11 @@ def _nation_page(hub: Hub) -> None:
             with ui.element("div").classes("columns"):
                 with _section("Tariffs"):
                     _place(parts, "tariffs", "ul", "cards")
-                with _section("Regions"):
-                    _place(parts, "regions")
+                with ui.element("div").classes("stack"):
+                    with _section("Regions"):
+                        _place(parts, "regions")
+                    with _section("Tomorrow"):
+                        _place(parts, "tomorrow")
         _ready(hub, screen, parts)
 
 
@@ -222,4 +227,6 @@ def _stream_page(hub: Hub) -> None:
                     _place(parts, "waits")
             with _section("Tasks"):
                 _place(parts, "tasks")
+            with _section("Models"):
+                _place(parts, "models")
         _ready(hub, Screen(ui.context.client, "/stream", make), parts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from wattstorm.serve.page.outlook import Outlook
 from wattstorm.serve.page.views import ScopeView
 from wattstorm.serve.page.vitals import Vitals, alarms
 
@@ -18,6 +19,8 @@ STARTING, EMPTY, LIVE, STALE, STOPPED, AWAY = (
 )
 MISSING = 0.05
 """Share of a region's meters that may be missing beyond the nation's own before it is an alarm."""
+BEHIND = 4
+"""Blocks that wait per partition while it is not asked whether readings are missing."""
 LOOKED_AT, FILLING = 4, 2
 """Slots over which that is looked at, behind the newest ones, which may still fill."""
 
@@ -34,7 +37,7 @@ class Alarm:
 class Now:
     """state: one of those above; why: of a store that is away; views: by label, {} before the
     first reading; changed_ms: when a slot changed last, by the store's clock, 0: unknown;
-    clock_ms: the store's clock at `vitals`; time_zone: of the local days."""
+    clock_ms: the store's clock at `vitals`; time_zone: of the local days; outlook: forecasts."""
 
     state: str = STARTING
     why: str = ""
@@ -43,6 +46,7 @@ class Now:
     changed_ms: int = 0
     clock_ms: int = 0
     time_zone: str = ""
+    outlook: Outlook | None = None
 
     @property
     def quiet_s(self) -> float:
@@ -52,8 +56,12 @@ class Now:
     @property
     def alarms(self) -> list[Alarm]:
         """What a person has to look at, with why."""
-        found = [Alarm(*alarm) for alarm in alarms(self.vitals)] if self.vitals else []
-        return found + missing_data(self.views)
+        if self.vitals is None:
+            return []
+        found = [Alarm(*alarm) for alarm in alarms(self.vitals)]
+        # What waits in the log is not missing.
+        behind = self.vitals.waiting_blocks > BEHIND * len(self.vitals.lags)
+        return found if behind else found + missing_data(self.views)
 
 
 def missing_data(views: Mapping[str, ScopeView]) -> list[Alarm]:

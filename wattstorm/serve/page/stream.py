@@ -6,8 +6,10 @@ from html import escape
 from typing import Any
 
 from wattstorm.serve.page import figures
-from wattstorm.serve.page.markup import alarms, table
+from wattstorm.serve.page.markup import alarms
 from wattstorm.serve.page.now import Now
+from wattstorm.serve.page.outlook import models
+from wattstorm.serve.page.tables import table
 from wattstorm.serve.page.vitals import Vitals
 
 REASONS = {
@@ -25,9 +27,8 @@ def parts(now: Now) -> dict[str, str]:
     """Part of the page → its HTML."""
     vitals = now.vitals
     if vitals is None:
-        return dict.fromkeys(("rates", "accounts", "rejects", "lags", "waits", "tasks"), "") | {
-            "alarms": ""
-        }
+        names = ("alarms", "rates", "accounts", "rejects", "lags", "waits", "tasks", "models")
+        return dict.fromkeys(names, "")
     return {
         "alarms": alarms(now.alarms),
         "rates": rates(vitals),
@@ -36,6 +37,7 @@ def parts(now: Now) -> dict[str, str]:
         "lags": lags(vitals),
         "waits": waits(vitals),
         "tasks": tasks(vitals),
+        "models": models(now.outlook),
     }
 
 

@@ -15,13 +15,12 @@ Line = list[float | None]
 
 @dataclass(frozen=True)
 class Foreseen:
-    """A forecast of today, by slot of the local day, in W; model: who made it; issued: when."""
+    """A forecast of today, by slot of the local day, in W, with its band; model: who made it."""
 
     point: Line
     low: Line
     high: Line
     model: str = ""
-    issued: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,14 +89,11 @@ class ScopeView:
         expected = sum(row.expected for row in rows)
         return sum(row.readings for row in rows) / expected if expected else None
 
-    @property
-    def error(self) -> float | None:
-        """Mean absolute error of the forecast today so far, as a share of what was measured."""
-        if self.foreseen is None:
-            return None
+    def error(self, line: Line) -> float | None:
+        """Mean absolute error of a line today so far, as a share of what was measured."""
         both = [
             (abs(a - b), a)
-            for a, b in zip(self.measured, self.foreseen.point, strict=True)
+            for a, b in zip(self.measured, line, strict=True)
             if a is not None and b is not None
         ]
         total = sum(a for _, a in both)
