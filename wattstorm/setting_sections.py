@@ -265,6 +265,19 @@ class Serve:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Privacy:
+    group_size: int = setting(
+        15,
+        "meters that a curve needs to be shown to who may not see single meters; 1: all are shown",
+        low=1,
+        high=1_000_000,
+    )
+    dominance: float = setting(
+        0.15, "share of a curve's contracted power that one meter may have", low=0.001, high=1
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Storm:
     name: str = setting(
         "wattstorm", "what the topology is called on a cluster", check=values.key_prefix

@@ -33,6 +33,7 @@ from wattstorm.setting_sections import (
     Engine,
     Forecast,
     Log,
+    Privacy,
     Results,
     Scores,
     Serve,
@@ -77,6 +78,7 @@ class Settings:
     train: Train = field(default_factory=Train)
     engine: Engine = field(default_factory=Engine)
     serve: Serve = field(default_factory=Serve)
+    privacy: Privacy = field(default_factory=Privacy)
     storm: Storm = field(default_factory=Storm)
     origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 

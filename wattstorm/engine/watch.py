@@ -9,7 +9,9 @@ from contextlib import suppress
 
 from wattstorm.errors import EngineError, StoreRefused, UsageError
 from wattstorm.metering.aggregates import Scopes
+from wattstorm.metering.disclosure import Rule
 from wattstorm.metering.rules import Rules
+from wattstorm.metering.withheld import withheld_labels
 from wattstorm.register.register import Register
 from wattstorm.settings import Settings
 from wattstorm.store.backlog import recount
@@ -77,7 +79,7 @@ class Watch:
         control = Control(self.connection, self.results.prefix)
         announce_register(control, self.register)
         announce_rules(control, Rules.from_settings(self.settings), self.partitions)
-        self.results.write_meta(self.card)
+        self.results.write_meta(self.card | self._privacy())
         recount(self.connection, self.results.prefix, self.partitions)
 
     def extend(self) -> list[Placed]:
@@ -87,7 +89,7 @@ class Watch:
         self._compare_versions(held)
         control = Control(self.connection, self.results.prefix)
         placed = announce_register(control, self.register, everywhere=True)
-        self.results.write_meta(self.card)
+        self.results.write_meta(self.card | self._privacy())
         return placed
 
     def introduce_again(self) -> None:
@@ -107,7 +109,13 @@ class Watch:
         if held:
             return
         with suppress(StoreRefused):
-            self.results.write_meta(self.card)
+            self.results.write_meta(self.card | self._privacy())
+
+    def _privacy(self) -> dict[str, str]:
+        """What the card says for those who may not see single meters."""
+        rule = Rule(self.settings.privacy.group_size, self.settings.privacy.dominance)
+        held = withheld_labels(self.register, self.settings.stream.scopes, rule)
+        return {"withheld": json.dumps(held), "group_size": str(rule.group_size)}
 
     def _compare(self, held: Mapping[str, str]) -> None:
         info = self.connection.info

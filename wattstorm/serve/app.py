@@ -1,8 +1,8 @@
 """The app: all paths on one client of the store.
 
 The page mounts itself on it: `ui.run_with(make_app(settings, results))`. What it needs is in
-`app.state`: `results` (the client), `fanout` (the changes as they happen), `access` (tokens and
-roles).
+`app.state`: `all` and `public` (a client of the store and its changes as they happen, for who may
+see single meters and for who may not), `access` (tokens and roles).
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from fastapi.openapi.utils import get_openapi
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from wattstorm import __version__
+from wattstorm.readers.public import Public
 from wattstorm.readers.results import Results
 from wattstorm.serve import changes, curves, forecasts, health, metrics, problems
 from wattstorm.serve.access import Access
 from wattstorm.serve.fanout import Fanout
+from wattstorm.serve.state import View
 from wattstorm.settings import Settings
 
 ABOUT = """Load curves as they are published, and how the stream is doing. Times are UTC, days are
@@ -31,9 +33,12 @@ def make_app(settings: Settings, results: Results) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.fanout.start()
+        views = (app.state.all, app.state.public)
+        for view in views:
+            view.fanout.start()
         yield
-        await app.state.fanout.stop()
+        for view in views:
+            await view.fanout.stop()
 
     app = FastAPI(
         title="wattstorm",
@@ -44,10 +49,13 @@ def make_app(settings: Settings, results: Results) -> FastAPI:
         docs_url=None,  # they would load scripts from elsewhere
         redoc_url=None,
     )
-    app.state.results = results
-    app.state.fanout = Fanout(results, settings.serve.followers)
+    public = Public(results.connection, settings)
+    app.state.all = View(results, Fanout(results, settings.serve.followers))
+    app.state.public = View(public, Fanout(public, settings.serve.followers))
     app.state.access = Access(settings)
-    app.state.metrics = metrics.registry_of(results, app.state.fanout)
+    app.state.metrics = metrics.registry_of(
+        results, [app.state.all.fanout, app.state.public.fanout]
+    )
     # A page of elsewhere whose name was made to mean this address must not read here.
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.serve.names))
     problems.install(app)

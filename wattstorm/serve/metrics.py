@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from fastapi import APIRouter, Depends, Request
@@ -52,24 +52,26 @@ def metrics(request: Request) -> Response:
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
-def registry_of(results: Results, fanout: Fanout) -> CollectorRegistry:
+def registry_of(results: Results, fanouts: Sequence[Fanout]) -> CollectorRegistry:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(StoreCollector(results))
-    registry.register(ServerCollector(fanout))
+    registry.register(ServerCollector(fanouts))
     return registry
 
 
 class ServerCollector(Collector):
     """This server's own."""
 
-    def __init__(self, fanout: Fanout) -> None:
-        self._fanout = fanout
+    def __init__(self, fanouts: Sequence[Fanout]) -> None:
+        self._fanouts = fanouts
 
     def collect(self) -> Iterator[Family]:
-        fanout = self._fanout
-        yield _gauge("followers", "clients that follow the changes", len(fanout))
-        yield _counter("changes_told", "changes handed to followers", fanout.told)
-        yield _counter("followers_dropped", "followers that were too slow", fanout.dropped)
+        followers = sum(len(fanout) for fanout in self._fanouts)
+        told = sum(fanout.told for fanout in self._fanouts)
+        dropped = sum(fanout.dropped for fanout in self._fanouts)
+        yield _gauge("followers", "clients that follow the changes", followers)
+        yield _counter("changes_told", "changes handed to followers", told)
+        yield _counter("followers_dropped", "followers that were too slow", dropped)
 
 
 class StoreCollector(Collector):
