@@ -268,7 +268,7 @@ class Serve:
 class Privacy:
     group_size: int = setting(
         15,
-        "meters that a curve needs to be shown to who may not see single meters; 1: all are shown",
+        "meters that a curve needs to be shown to readers of the API; 1: any",
         low=1,
         high=1_000_000,
     )
