@@ -14,8 +14,9 @@ from typing import IO, Any
 
 def make_private(directory: Path) -> Path:
     """The directory; if it is not there it is made, mode 0700, and what is above it as usual."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    directory.mkdir(mode=0o700, exist_ok=True)
+    if not directory.is_dir():
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, exist_ok=True)
     return directory
 
 

@@ -80,8 +80,7 @@ def say_all(world: World) -> None:
     """At the end: what was built is everywhere, and whatever was said in part is said whole."""
     if world.rules.chain:
         world.copy_versions()
-        _run(world, None, lambda watch: watch.extend())
-        _run(world, None, lambda watch: watch.introduce())
+        _run(world, None, lambda watch: (watch.extend(), watch.introduce()))
         if world.rules.town & 1024:
             _replay(world, "unknown_meter", None)
 

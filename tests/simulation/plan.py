@@ -112,7 +112,7 @@ def plan(seed: int) -> Plan:
     }
     rules = Rules(
         town=rng.randrange(1 << 30),
-        blocks=rng.choice((6, 10, 18)),
+        blocks=rng.choice((5, 9, 14)),
         minutes=rng.choice((30, 60)),
         zone=rng.choice(
             ("Europe/Paris", "Europe/Paris", "UTC", "America/New_York", "Australia/Sydney")

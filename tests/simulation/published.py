@@ -13,7 +13,7 @@ import struct
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from tests.simulation.entries import local_day, rules_in, version_in
@@ -244,5 +244,10 @@ def _rows(world: World) -> dict[Any, Any]:
         if curve:
             channel, _, label = name.partition(":")
             for slot, row in held.items():
-                out[(int(channel), int(slot)), label] = json.loads(row)
+                out[(int(channel), int(slot)), label] = _parsed(row)
     return out
+
+
+@lru_cache(maxsize=4096)
+def _parsed(row: bytes) -> Any:
+    return json.loads(row)

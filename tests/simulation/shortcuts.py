@@ -12,6 +12,7 @@ from typing import Any
 
 import redis.client
 import redis.connection
+import redis.event
 import redis.utils
 
 import bolts.minibatch
@@ -35,7 +36,9 @@ def shortcuts() -> list[Put]:
         (redis.client, "parse_himport_set_args", lambda _: None),
         (redis.client.CaseInsensitiveDict, "__init__", _upper),
     ]
+    dispatcher = redis.event.EventDispatcher()  # one for all: nobody hears of its events
     for module in (redis.connection, redis.client):
+        put.append((module, "EventDispatcher", lambda: dispatcher))
         put += [(module, name, _nothing) for name in _MEASURES if hasattr(module, name)]
     return put
 

@@ -122,13 +122,13 @@ class Town:
         return rng.randrange(66_000, 400_000) if meter % 5 == 1 else rng.randrange(3)
 
     def _local_day(self, partition: int) -> blocks.Block:
-        """Curves of a day that is over, or of today so far; some values are missing."""
+        """Curves of a day that is over or has begun, or of its morning; some values are missing."""
         rng = self.rng
         back = rng.choice((0, 1, 1, 2))
         start = datetime.fromtimestamp(self.now * self.minutes * 60, self.zone)
         day = start.date() - timedelta(days=back)
         low, high = self._midnight(day), self._midnight(day + timedelta(days=1))
-        width = max(1, min(high, self.now + 1) - low)
+        width = max(1, min(high, self.now + 1, low + rng.choice((3, 12, 60))) - low)
         first = partition * PARTITION
         meters = sorted(rng.sample(range(first, first + PARTITION), rng.randrange(1, 3)))
         wh = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,12 @@ from wattstorm.engine.watch import Watch
 from wattstorm.errors import RegisterError, StoreError, UsageError
 from wattstorm.files.meters import build_register
 from wattstorm.metering import block as blocks
+from wattstorm.metering.rules import Rules
 from wattstorm.metering.slots import LocalCalendar, SlotGrid
 from wattstorm.readers.results import Results
 from wattstorm.register.register import Register
 from wattstorm.store.control import PRICES, REGISTER, RULES, WEATHER, Control, slots_control
+from wattstorm.stream.controls import NumberedRules, newest_rules
 
 HEAD = "external_id,tariff,region,contracted_power_va,producer,valid_from\n"
 DAY = date(2024, 5, 10)
@@ -154,6 +157,14 @@ def test_a_margin_judges_what_comes_after_its_entry(town: Town) -> None:
     with town.connect() as connection:
         assert town.log(connection).tails([0]) == [4]  # one entry of rules, however often said
         assert town.stores(connection)[0].audit()["too_high"] == 1
+
+
+def test_of_rules_with_one_number_the_same_are_the_newest_whoever_asks() -> None:
+    """Two first owners with other settings: publishers in two processes must follow one of them."""
+    rules = Rules(SlotGrid(30), LocalCalendar(SlotGrid(30), "UTC"))
+    texts = [str(NumberedRules(n, replace(rules, open_days=d))) for n in (1, 2) for d in range(9)]
+    asked = [newest_rules(texts[at:] + texts[:at]) for at in range(len(texts))]
+    assert {str(found) for found in asked} == {max(texts[9:])}
 
 
 def test_scopes_that_change_are_published_anew(town: Town) -> None:

@@ -57,8 +57,9 @@ def newest_version(texts: Iterable[str]) -> Version | None:
 def newest_rules(texts: Iterable[str]) -> NumberedRules | None:
     """Of others with the same number (two first owners may know other settings) the same one
     whoever asks."""
-    numbered = (NumberedRules.parse(text) for text in sorted(set(texts)) if text)
-    return max(numbered, key=lambda each: each.number, default=None)
+    numbered = ((NumberedRules.parse(text), text) for text in set(texts) if text)
+    found = max(numbered, key=lambda each: (each[0].number, each[1]), default=None)
+    return found and found[0]
 
 
 def announce_register(
