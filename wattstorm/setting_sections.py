@@ -236,7 +236,9 @@ class Engine:
 @dataclass(frozen=True, kw_only=True)
 class Serve:
     host: str = setting("127.0.0.1", "the address that page and API listen on")
-    port: int = setting(8710, "the port", low=0, high=65_535)
+    port: int = setting(
+        8710, "the port that they listen on; 0: any that is free", low=0, high=65_535
+    )
     certificate: str = setting("", "a PEM file: TLS is spoken", check=values.absolute_path)
     key: str = setting("", "its private key, a PEM file", check=values.absolute_path)
     insecure: bool = setting(
