@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from wattstorm.ingest.producer import Producer
     from wattstorm.readers.results import Results
 
-__all__ = ["Results", "__version__"]
+__all__ = ["Producer", "Results", "__version__"]
 __version__ = "0.1.0"
 
 
@@ -23,4 +24,8 @@ def __getattr__(name: str) -> Any:
         from wattstorm.readers.results import Results
 
         return Results
+    if name == "Producer":
+        from wattstorm.ingest.producer import Producer
+
+        return Producer
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

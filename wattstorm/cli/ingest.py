@@ -45,11 +45,13 @@ def ingest(
     max_refused: opt.MaxRefused = 0.01,
     wait: opt.Wait = False,
     dry_run: opt.DryRun = False,
+    follow: opt.Follow = False,
 ) -> None:
     """\b
     wattstorm ingest june.parquet july.csv
     wattstorm ingest --dry-run june.csv
     wattstorm ingest june-again.csv --replace
+    wattstorm ingest --follow inbox/
     wattstorm ingest odd.csv --meter-column PDL --time-column debut --time-zone Europe/Paris
                      --energy-column valeur --unit Wh
 
@@ -68,8 +70,8 @@ def ingest(
     some were in blocks that the stream had to refuse whole.
     """
     settings = settings_of(context)
-    if replace and (version is not None or version_column):
-        raise UsageError("--replace and a version", "give one of them")
+    if replace and (version is not None or version_column or follow):
+        raise UsageError("--replace and a version, or --follow", "give one of them")
     wanted = Wanted(
         meter_column,
         time_column,
@@ -92,6 +94,13 @@ def ingest(
     )
     opt.check(wanted)
     of_channel = opt.channel_of(channel)
+    if follow:
+        from wattstorm.cli import ingest_follow
+
+        directory = ingest_follow.directory_of(files)
+        with open_store(settings) as store:
+            code = ingest_follow.follow(store, settings, directory, wanted, of_channel)
+        raise typer.Exit(code)
     register = open_register(settings)
     source = read_files(files, wanted)
     print_source(source, wanted)

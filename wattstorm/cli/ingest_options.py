@@ -73,6 +73,9 @@ MaxRefused = Annotated[
     typer.Option(min=0.0, max=1.0, metavar="SHARE", help="Refused readings above which it fails."),
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for the stream even if none runs yet.")]
+Follow = Annotated[
+    bool, typer.Option("--follow", help="A directory: send each file once, as they come.")
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Look at the files, say what would happen; send nothing.")
 ]

@@ -76,6 +76,11 @@ def expanded(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
+def is_table(path: Path) -> bool:
+    """Whether a file's ending is that of a table."""
+    return bool(_kind(path))
+
+
 def open_table(path: Path, form: Form = Form()) -> Table | None:
     """The file as a table; None where it has no byte. IngestError where it is no table."""
     try:
