@@ -20,6 +20,7 @@ whole: what is there already counts as doubles.
 from __future__ import annotations
 
 import contextlib
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
