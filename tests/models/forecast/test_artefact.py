@@ -13,6 +13,7 @@ from models.forecast import artefact
 from models.forecast.backtest import feed
 from models.forecast.forecaster import Forecaster
 from models.forecast.forecaster_state import to_arrays
+from models.forecast.scaling import LOADS, scaled
 from models.forecast.warm import DAYS, begun, warmed
 from tests.models.forecast.victoria import TRAIN, fitted, four_hours
 from wattstorm.errors import ArtefactError
@@ -131,3 +132,26 @@ def test_a_forecast_beyond_what_was_trained_on_says_so() -> None:
     assert hot.clamped.tolist() == [False, False, True, False]
     assert not usual.clamped.any()
     assert np.isfinite(hot.point).all()
+
+
+def test_a_model_of_another_size_says_as_many_times_as_much(tmp_path: Path) -> None:
+    """Half the homes: every covariate that is a load and every answer is half, references too."""
+    load, _, values = four_hours()
+    days = np.datetime64("2012-01-01") + np.arange(TRAIN)
+    whole = replace(
+        fitted(), warm=warmed(fitted(), days[-60:], tail(values), load[TRAIN - 60 : TRAIN])
+    )
+    artefact.save(scaled(whole, 0.5), tmp_path / "half")
+    half = artefact.load(tmp_path / "half")
+    assert artefact.verify(half) < 1e-9
+    row = {k: v[TRAIN] for k, v in values.items()}
+    less = {k: v / 2 if k in (*LOADS, "naive") else v for k, v in row.items()}
+    day = int(days[-1].astype(int)) + 1
+    ours, theirs = begun(half).forecast(day, less), begun(whole).forecast(day, row)
+    np.testing.assert_allclose(ours.quantiles * 2, theirs.quantiles, rtol=1e-6)
+    np.testing.assert_allclose(ours.paths * 2, theirs.paths, rtol=1e-6)
+
+
+def tail(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The last sixty training days."""
+    return {k: v[TRAIN - 60 : TRAIN] for k, v in values.items()}
