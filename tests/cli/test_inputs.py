@@ -14,11 +14,15 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner, Result
 
+from generator.town.register import TARIFFS
+from models.forecast import artefact
 from models.forecast.price_book import PriceBook
+from models.forecast.scaling import scaled
 from wattstorm.cli.main import app
 from wattstorm.cli.price_file import read_news
 from wattstorm.cli.weather_file import Wanted, read_vintages
 from wattstorm.errors import DataError, UsageError
+from wattstorm.sample import forecast as sample
 
 PARIS = "Europe/Paris"
 HOURS = ["2025-01-14T00:00Z,4.5", "2025-01-14T01:00Z,", "2025-01-14T02:00Z,6.5"]
@@ -171,3 +175,17 @@ def test_colours_and_rules_come_from_csv_and_toml(tmp_path: Path) -> None:
     assert book.colours == {"tempo_*": {"2025-01-14": "red"}}
     with pytest.raises(UsageError, match="--tariff NAME"):
         read_news(colours, "", PARIS)
+
+
+def test_what_comes_with_wattstorm_forecasts_its_town() -> None:
+    """The shipped model opens at any size and starts warm; every tariff has a share of it and a
+    price on each of the demo's days."""
+    shipped = artefact.load(sample.PLACE)
+    assert artefact.verify(scaled(shipped, 3.7)) < 1e-6
+    assert shipped.warm
+    assert sum(shipped.card["shares"].values()) == pytest.approx(1)
+    assert sorted(shipped.card["shares"]) == sorted(TARIFFS)
+    book = PriceBook().with_(read_news(sample.PRICES, "", PARIS))
+    for day in np.arange("2025-03-24", "2025-04-08", dtype="datetime64[D]"):
+        for tariff in TARIFFS:
+            assert book.priced(tariff, day, 48, shipped.calendar) is not None

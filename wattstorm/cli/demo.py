@@ -7,14 +7,15 @@ import os
 import tempfile
 import threading
 import time
-from datetime import date
+from collections.abc import Callable
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
 
-from wattstorm.cli import demo_live, demo_real
+from wattstorm.cli import demo_forecast, demo_live, demo_real
 from wattstorm.cli.common import open_store, register_directory
 from wattstorm.cli.output import console, energy, table
 from wattstorm.cli.results import print_head
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 FIRST, LAST = date(2025, 3, 24), date(2025, 4, 6)
 CELSIUS = (12, 11, 12, 11, 10, 9, 8, 3, 1, 0, 2, 7, 10, 12)
 """Daily means: a cold spell from 31 March to 3 April, after the clocks changed on the 30th."""
+TOMORROW_C = 13
+"""What is foretold for the day after."""
 HOMES, SEED, ZONE = 200_000, 7, "Europe/Paris"
 
 
@@ -106,12 +109,19 @@ def _run(data: Path, workers: int, homes: int, port: int) -> bool:
         out.print(f"store      {store.connection.info.product}, started for this demo")
         watch = Watch(store.connection, settings, register)
         watch.introduce()
+        demo_forecast.prepare(
+            *(settings, store.connection, register, job.town.calendar),
+            *(job.days, (*CELSIUS, TOMORROW_C)),
+        )
         page = stack.enter_context(demo_live.page(data, port)) if port else None
         if page:
             out.print(f"page       {page.address}", soft_wrap=True)
         sending = Sending(settings, store.url, register_directory(settings))
         streaming = time.monotonic()
-        sent = _stream(job, sending, watch, Engine(settings, store.url), StoreKeeper(store.server))
+        results = Results(store.connection, settings)
+        tomorrow = demo_forecast.Tomorrow(results, LAST + timedelta(days=1))
+        engine, keeper = Engine(settings, store.url), StoreKeeper(store.server)
+        sent = _stream(job, sending, lambda: watch.drained() and tomorrow(), engine, keeper)
         took = time.monotonic() - streaming
         out.print(
             f"stream     {sent:,} readings drawn, sent and added up in {took:.0f} s, "
@@ -121,12 +131,13 @@ def _run(data: Path, workers: int, homes: int, port: int) -> bool:
         faults = ledger.read(job.ledger)
         kinds = ", ".join(f"{name} {n:,}" for name, n in ledger.kinds(faults).items())
         out.print(f"faults     {kinds}\n", soft_wrap=True)
-        results = Results(store.connection, settings)
         _print_days(results)
         coldest = FIRST.fromordinal(FIRST.toordinal() + int(np.argmin(CELSIUS)))
         print_head(results.national(coldest))
         out.print()
         demo_real.print_tariffs(results, register, coldest)
+        out.print()
+        tomorrow.show()
         verdict = compare(results, register, ledger.truth(job.town, register, job.days, faults))
         account = results.conservation()
         _print_verdict(verdict)
@@ -140,7 +151,7 @@ def _run(data: Path, workers: int, homes: int, port: int) -> bool:
             page.wait()
             out.print(f"\n{demo_live.SAID} {page.address}", soft_wrap=True)
             again = Engine(settings, store.url), StoreKeeper(store.server)
-            _stream(demo_live.going_on(job, LAST), sending, watch, *again)
+            _stream(demo_live.going_on(job, LAST), sending, watch.drained, *again)
         return holds
 
 
@@ -164,7 +175,9 @@ def _job(settings: Settings) -> Job:
     )
 
 
-def _stream(job: Job, sending: Sending, watch: Watch, engine: Engine, keeper: StoreKeeper) -> int:
+def _stream(
+    job: Job, sending: Sending, drained: Callable[[], bool], engine: Engine, keeper: StoreKeeper
+) -> int:
     """Send while the engine runs, until all is added up and published; readings sent."""
     from generator.feed.producers import send
 
@@ -179,7 +192,7 @@ def _stream(job: Job, sending: Sending, watch: Watch, engine: Engine, keeper: St
             failed.append(error)
 
     def stop() -> bool:
-        return keeper() or bool(failed) or (not sender.is_alive() and watch.drained())
+        return keeper() or bool(failed) or (not sender.is_alive() and drained())
 
     sender = threading.Thread(target=work, daemon=True)
     sender.start()

@@ -1,4 +1,4 @@
-"""The model that comes with wattstorm: of the nation of `wattstorm demo`'s town."""
+"""What comes with wattstorm to forecast the town of `wattstorm demo`: a model, and prices."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from models.forecast.calendar import Floats
 from models.forecast.weather_book import NATION, Vintage, hundredths
 
 PLACE: Final = Path(__file__).with_name("town_model")
+PRICES: Final = PLACE.with_name("town_prices.toml")
 FIRST_HOMES: Final = 20_000
 """Homes that it was trained on: the town's first."""
 STEP_S: Final = 6 * 3600

@@ -4,7 +4,9 @@
 
 Trained on two years of 20,000 homes of the demo's own town, which the generator draws, up to the
 eve of the demo's first day; nothing of the demo's days is learned. Temperatures are invented: a
-season and days that follow each other (seeded), as the demo's are. No data of anybody.
+season and days that follow each other (seeded), as the demo's are. No data of anybody. The card
+tells each tariff's share of the energy: in this town tariffs differ in size, not in shape, so the
+demo's models of tariffs are this one, scaled.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import numpy as np
 
 from generator.model.driver import from_temperatures
 from generator.town.outputs import days_from
+from generator.town.register import rows
 from generator.town.town import Town
 from models.forecast import artefact
 from models.forecast.calendar import Calendar, Floats
@@ -33,6 +36,7 @@ from wattstorm.sample.forecast import FIRST_HOMES, PLACE, celsius_at
 
 FIRST, LAST = date(2023, 3, 20), date(2025, 3, 23)
 SEED, ZONE = 7, "Europe/Paris"
+HOMES: Final = np.arange(FIRST_HOMES)
 FAMILIES: Final = ("naive", "lags", "free")
 
 
@@ -51,11 +55,14 @@ def main() -> None:
     celsius = temperatures(len(dates))
     driver = from_temperatures([day_number(day) for day in dates], celsius, seed=SEED)
     town = Town(seed=SEED, time_zone=ZONE, driver=driver, threads=2)
-    starts, wh = [], []
+    tariffs, of = np.unique(rows(town, HOMES)["tariff"].to_numpy(), return_inverse=True)
+    starts, wh, by_tariff = [], [], np.zeros(len(tariffs))
     for day in dates:
         slots = town.calendar.day_slots(day)
         starts.append(np.array([town.calendar.grid.start_at(slot) for slot in slots]))
-        wh.append(town.local_day(np.arange(FIRST_HOMES), day).sum(axis=0, dtype=np.int64))
+        drawn = town.local_day(HOMES, day)
+        wh.append(drawn.sum(axis=0, dtype=np.int64))
+        by_tariff += np.bincount(of, drawn.sum(axis=1, dtype=np.int64), len(tariffs))
         if day.day == 1:
             print(f"  {day}", file=sys.stderr, flush=True)
     at = np.concatenate(starts)
@@ -73,6 +80,7 @@ def main() -> None:
         "training": {"first": str(FIRST), "last": str(LAST), "days": len(dates)},
         "tools": {"trainer": trainer.tools},
         "homes": FIRST_HOMES,
+        "shares": dict(zip(tariffs.tolist(), (by_tariff / by_tariff.sum()).tolist(), strict=True)),
         "time_zone": ZONE,
         "country": "FR",
     }
