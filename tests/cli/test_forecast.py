@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 from models.forecast.covariates import covariates
 from tests.cli.commands import Wattstorm
 from tests.models.forecast.victoria import calendar, whole_days
+from tests.stream.forecasting import registered
 from wattstorm.cli.main import app
 from wattstorm.cli.train_process import Given, train_apart
 from wattstorm.errors import TrainingError
@@ -162,3 +163,25 @@ def test_a_training_that_fails_leaves_the_registry_as_it_was(
 def test_a_column_that_is_not_there_is_named(wattstorm: Wattstorm, load_file: Path) -> None:
     done = wattstorm("train", load_file, "--load", "watts", code=2)
     assert "no column 'watts'" in done.stderr
+
+
+def test_promotion_and_rollback_tell_the_stream_and_once(wattstorm: Wattstorm) -> None:
+    """Each is an entry of the log of slots; said again it is none; a model of another issue time
+    stands beside."""
+    root = wattstorm.directory / "data" / "models"
+    one, other = (registered(root, weather=weather).id for weather in (True, False))
+    said = [
+        wattstorm("models", *command).stderr.splitlines()[-1]
+        for command in (
+            ("promote", one),
+            ("promote", one),
+            ("promote", other),
+            ("rollback", "national"),
+        )
+    ]
+    assert said == [
+        "the stream is told, entry 1 of the log slots",
+        "the stream was told already",
+        "the stream is told, entry 2 of the log slots",
+        "the stream is told, entry 3 of the log slots",
+    ]

@@ -14,6 +14,7 @@ from typing import Any
 from streamparse import Grouping, Topology
 
 from bolts.aggregate import AggregateBolt
+from bolts.forecast import ForecastBolt
 from bolts.publish import PublishBolt
 from spouts.readings import ReadingsSpout
 from wattstorm.stream.consumer import Consumer
@@ -116,3 +117,28 @@ class DyingCurves(Topology):
         config={"topology.tick.tuple.freq.secs": 1},
     )
     publish = PublishBolt.spec(inputs={aggregate: Grouping.LOCAL_OR_SHUFFLE}, par=1)
+
+
+class DyingForecast(ForecastBolt):
+    consumer_class = DyingConsumer
+
+
+class DyingForecasts(Topology):
+    """What forecasts is alone with its deaths."""
+
+    readings = ReadingsSpout.spec(par=1)
+    aggregate = AggregateBolt.spec(
+        inputs={readings: Grouping.fields("partition")},
+        par=1,
+        config={"topology.tick.tuple.freq.secs": 1},
+    )
+    publish = PublishBolt.spec(
+        inputs={aggregate: Grouping.LOCAL_OR_SHUFFLE},
+        par=1,
+        config={"topology.tick.tuple.freq.secs": 1},
+    )
+    forecast = DyingForecast.spec(
+        inputs={publish: Grouping.GLOBAL},
+        par=1,
+        config={"topology.tick.tuple.freq.secs": 1},
+    )

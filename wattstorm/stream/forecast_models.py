@@ -85,6 +85,12 @@ def table_text(table: Table) -> str:
     return json.dumps({"schema": SCHEMA, "curves": curves}, sort_keys=True)
 
 
+def with_stages(text: str, place: Place, live: Named | None, shadow: Named | None) -> str:
+    """The text with other models at one place; for `Control.amend`."""
+    table = parse_table(text) | {place: Stages(live, None if shadow == live else shadow)}
+    return table_text({of: stages for of, stages in table.items() if stages.named})
+
+
 class Models:
     """The artefacts below `root`, opened and verified; `slots`: of a day in the stream."""
 

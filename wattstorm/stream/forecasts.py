@@ -109,22 +109,23 @@ class Forecasts:
     def _model(self, wanted: Mapping[Place, Stages], position: int) -> str:
         """Swap to what of it can be used; the text of what is in force now."""
         table, held = dict(wanted), self.desk.table
-        if position <= self.judged:
-            reasons = self.refused.get(position, {})
-            for place in [p for p in wanted if _name(p) in reasons]:
+        judged = position <= self.judged
+        reasons = dict(self.refused.get(position, {})) if judged else {}
+        for place, stages in wanted.items():
+            name = _name(place)
+            if stages == held.get(place):
+                continue
+            try:
+                for named in () if name in reasons else stages.named:
+                    self.desk.models.open(place[0], named)
+            except ArtefactError as error:
+                if judged:
+                    raise  # it was taken once: other forecasts than the stream's would follow
+                reasons[name] = error.what
+                _log.error("models of %s are refused: %s", name, error)
+            if name in reasons:
                 _keep_old(table, held, place)
-        else:
-            reasons = {}
-            for place, stages in wanted.items():
-                if stages == held.get(place):
-                    continue
-                try:
-                    for named in stages.named:
-                        self.desk.models.open(place[0], named)
-                except ArtefactError as error:
-                    reasons[_name(place)] = error.what
-                    _log.error("models of %s are refused: %s", _name(place), error)
-                    _keep_old(table, held, place)
+        if not judged:
             self.judged = position
             if reasons:
                 self.refused = dict([*self.refused.items(), (position, reasons)][-REFUSALS:])
