@@ -22,8 +22,9 @@ from tests.register.registers import GRID
 from wattstorm.errors import FrameError
 from wattstorm.metering import block as blocks
 from wattstorm.metering.checks import NO_CLASS
-from wattstorm.metering.frame import MAX_METERS, SegmentFrame, decode, encode
+from wattstorm.metering.frame import SegmentFrame, decode, encode
 from wattstorm.metering.partition import Partition, Rules
+from wattstorm.metering.parts import MAX_METERS
 from wattstorm.metering.slots import LocalCalendar, date_of_day_number
 from wattstorm.metering.stretches import GRACE_MINUTES, day_of
 from wattstorm.register.register import Register

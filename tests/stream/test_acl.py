@@ -11,7 +11,11 @@ from typing import Any
 import pytest
 
 import wattstorm
+from bolts.aggregate import AggregateBolt
+from tests.register.registers import FIRST_ID
 from tests.servers import TestServer, binaries
+from tests.stream import homes
+from tests.stream.parts import append, started
 from tests.stream.slotslog import entries as slots_log
 from tests.stream.test_chaos import Feeding
 from tests.stream.town import Town, a_stream, a_town, assert_exact, drained, wait_until
@@ -119,6 +123,7 @@ MAY_READ = {
     "reader": {Space.CURVES, Space.WORK},
     "auditor": {Space.CURVES, Space.WORK},
     "producer": {Space.WORK},
+    "scores": {Space.CURVES},
 }
 
 
@@ -140,6 +145,56 @@ def assert_spaces_are_kept(admin: Connection) -> None:
             if Space.CURVES in may and space is Space.CURVES:
                 assert read, f"{user} cannot read {key!r}"
     assert len(seen) == len(Space), seen
+
+
+def test_what_is_named_of_single_homes_is_for_one_user(
+    server: TestServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scopes, alarms and one meter: a reader without the right gets none of them, and neither
+    does one who has the machine's files but not the right."""
+    monkeypatch.setenv("WATTSTORM_STORE_PASSWORD", "change-me-engine")
+    url = f"redis://engine@127.0.0.1:{server.port}/0"
+    town = a_town(tmp_path, url, homes.HOMES, homes.HOMES, **SCORED)
+    data = homes.in_order(homes.days_of_homes())
+    with town.connect() as connection:
+        Watch(connection, town.settings, town.register).introduce()
+        append(town, 0, data)
+        bolt = started(AggregateBolt, town)
+        for last in range(1, len(data) + 1, 5):
+            assert bolt.give(0, last, min(last + 4, len(data)), 1) == "ack"
+        scores = homes.consumer(town, connection)
+        assert scores.follow(0)
+        scores.stop()
+    meter = FIRST_ID + homes.DEAD
+    asked: list[Callable[[Results], Any]] = [
+        lambda results: results.scores(),
+        lambda results: results.score_alarms(),
+        lambda results: results.meter(meter),
+    ]
+    for user in ("scores", "curves", "reader", "auditor"):
+        monkeypatch.setenv("WATTSTORM_STORE_PASSWORD", f"change-me-{user}")
+        client = Town(tmp_path, url.replace("engine", user), town.register, town.options)
+        with Results.open(client.settings) as results:
+            for ask in asked:
+                if user == "scores":
+                    assert ask(results)
+                else:
+                    with pytest.raises(StoreRefused):
+                        ask(results)
+    with of(server, "admin") as admin:
+        for key in admin.redis.keys("*wattstorm:*"):
+            named = b":scores:scopes" in key or b":alarms:p0}:log" in key
+            assert not named or space_of("wattstorm", key.decode()) is Space.HOMES
+            read = admin.redis.execute_command("ACL", "DRYRUN", "scores", "XRANGE", key, "-", "+")
+            assert read != b"OK" or b":readings:" not in key
+
+
+SCORED: dict[str, Any] = {
+    "scores__enabled": True,
+    "scores__alarm_p": 0.01,
+    "stream__time_zone": "UTC",
+    "stream__open_days": 2,
+}
 
 
 def test_each_user_is_refused_outside_of_its_job(server: TestServer) -> None:

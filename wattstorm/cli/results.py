@@ -10,11 +10,14 @@ import typer
 from wattstorm.cli.common import parse_date, settings_of
 from wattstorm.cli.output import console, energy, print_plot, table
 from wattstorm.cli.results_forecast import app as forecast
+from wattstorm.cli.results_scores import meter, scores
 from wattstorm.errors import DataError, UsageError
 from wattstorm.readers.results import Curve, Results
 
 app = typer.Typer(help="Published curves.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(forecast, name="forecast")
+app.command("scores", short_help="Whose behaviour changed.")(scores)
+app.command("meter", short_help="One meter.")(meter)
 
 Day = Annotated[
     str | None, typer.Option("--date", help="Local day, YYYY-MM-DD; without: the newest.")

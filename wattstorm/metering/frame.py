@@ -31,10 +31,10 @@ from wattstorm.metering.frame_kernels import (
     pack,
     unpack,
 )
+from wattstorm.metering.parts import MAX_METERS
 
 SCHEMA: Final = 1
 STRETCHES: Final = 8
-MAX_METERS: Final = 65_536
 _MAGIC: Final = b"WF"
 _HEADER: Final = struct.Struct("<2sBBIiIIBB2x8sII8x")
 _LENGTH: Final = struct.Struct("<I")

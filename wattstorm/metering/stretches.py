@@ -20,9 +20,10 @@ import numpy.typing as npt
 
 from wattstorm.metering.checks import NO_CLASS
 from wattstorm.metering.daystore import DayStore
-from wattstorm.metering.frame import MAX_METERS, STRETCHES, SegmentFrame, clip
+from wattstorm.metering.frame import STRETCHES, SegmentFrame, clip
 from wattstorm.metering.frame_kernels import add_slot
 from wattstorm.metering.joins import Joins
+from wattstorm.metering.parts import MAX_METERS, firsts
 from wattstorm.metering.rules import Rules
 from wattstorm.metering.slots import (
     LocalCalendar,
@@ -100,7 +101,7 @@ def frames(
         slots = [one.day.slots[p] for p in one.stretches]
         if not any(store.row_in(s) is not None for store in stores for of in slots for s in of):
             continue
-        for first in range(0, joins.size, MAX_METERS):
+        for first in firsts(joins.size):
             n = min(MAX_METERS, joins.size - first)
             if columns.shape != (4, len(slots), n):
                 columns = np.empty((4, len(slots), n), np.int64)

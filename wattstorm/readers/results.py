@@ -31,6 +31,7 @@ from wattstorm.readers.curves import Comparison, Curves
 from wattstorm.readers.forecast import Forecast
 from wattstorm.readers.forecasts import ForecastReader
 from wattstorm.readers.health import HealthReader
+from wattstorm.readers.scores import MeterScore, ScopeScores, Scored, ScoreReader
 from wattstorm.settings import Settings
 from wattstorm.store.connection import Connection, open_connection
 
@@ -42,13 +43,16 @@ __all__ = [
     "DayBalance",
     "Forecast",
     "Health",
+    "MeterScore",
     "PartitionLag",
     "Results",
     "Revision",
+    "ScopeScores",
+    "Scored",
 ]
 
 
-class Results(Curves, Changes, ForecastReader, HealthReader):
+class Results(Curves, Changes, ForecastReader, ScoreReader, HealthReader):
     """What a store has published. Made by `open`; close it, or use it in a `with`. Each noun is
     a base class in a file of its own.
 

@@ -20,6 +20,7 @@ from wattstorm.metering.frame import SegmentFrame
 from wattstorm.store.deadletters import DeadLetter
 from wattstorm.store.keys import ALARMS
 from wattstorm.store.log import Entry
+from wattstorm.store.scores import SCOPES, scope_field
 from wattstorm.store.snapshots import Arrays
 from wattstorm.store.writes import Counters, Event, Writes
 from wattstorm.stream.score_scopes import Names, alarms_of, scopes_of
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from wattstorm.setting_sections import Scores as Settings
 
 SCHEMA: Final = 1
-SCOPES: Final = "scopes"
-"""Below the consumer: a hash, "<running or closed>:<scope>:<first meter>" → what is named of it."""
 _TODAY: Final = "today/"
 
 
@@ -112,15 +111,15 @@ class Scores:
     def writes(self) -> Writes:
         named: dict[str, str] = {}
         events, raised = [], 0
-        days = [("closed", day) for day in self._closed]
-        days += [("running", day) for day in self._running()]
+        days = [(False, day) for day in self._closed]
+        days += [(True, day) for day in self._running()]
         if days:
             register = self.register()
-        for kind, day in days:
+        for running, day in days:
             names = Names(register, self.number * register.partition_size + day.first, day)
             for scope, said in scopes_of(day, names, self.settings).items():
-                named[f"{kind}:{scope}:{day.first}"] = json.dumps(said)
-            alarms = alarms_of(day, names, self.settings) if kind == "closed" else None
+                named[scope_field(running, scope, day.first)] = json.dumps(said)
+            alarms = None if running else alarms_of(day, names, self.settings)
             if alarms is not None:
                 raised += len(alarms["alarms"])
                 events.append(Event(ALARMS, "", json.dumps(alarms).encode(), self.alarm_bytes))
@@ -188,9 +187,22 @@ class Scores:
             )
         self.book = Book.of(arrays)
         self.position, self.day = header["position"], header["day"]
-        self.today = {}
-        for name, data in arrays.items():
-            if name.startswith(_TODAY):
-                first, stretch = map(int, name[len(_TODAY) :].split("."))
-                self.today[first, stretch] = data.tobytes()
+        self.today = _today(arrays)
         self.keep()
+
+
+def running_frames(arrays: Arrays) -> dict[int, list[SegmentFrame]]:
+    """First meter of a part → the running day's frames of it, out of a snapshot."""
+    found: dict[int, list[SegmentFrame]] = {}
+    for (first, _), data in sorted(_today(arrays).items()):
+        found.setdefault(first, []).append(frames.decode(data))
+    return found
+
+
+def _today(arrays: Arrays) -> dict[tuple[int, int], bytes]:
+    today = {}
+    for name, data in arrays.items():
+        if name.startswith(_TODAY):
+            first, stretch = map(int, name[len(_TODAY) :].split("."))
+            today[first, stretch] = data.tobytes()
+    return today
