@@ -11,14 +11,12 @@ from wattstorm.settings import Settings
 
 def main() -> None:
     directory, url, workers, drain, module, *pairs = sys.argv[1:]
-    options: dict[str, object] = {"data.directory": Path(directory), "store.url": url}
-    for pair in pairs:
+    environ = {}
+    for pair in pairs:  # as text, which the environment's is
         name, _, value = pair.partition("=")
-        if value[0].isalpha():
-            options[name] = value.split(",")
-        else:
-            options[name] = float(value) if "." in value else int(value)
-    settings = Settings.load(environ={}, options=options)
+        environ[f"WATTSTORM_{name.replace('.', '_').upper()}"] = value
+    options = {"data.directory": Path(directory), "store.url": url}
+    settings = Settings.load(environ=environ, options=options)
     topology = module or settings.engine.topology
     Engine(settings, url, topology=topology, workers=int(workers)).run(drain=drain == "1")
 
