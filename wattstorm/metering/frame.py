@@ -4,7 +4,7 @@ An eighth of the wall clock is a stretch (3 h). Of each a frame has its energy, 
 the smallest and the largest slot, by meter; a *final* frame has a whole closed day, and the class
 (tariff and region) that each meter had on it. In the log `segments` it stands as
 
-    header (48 bytes, with its schema and a CRC of all that follows) |
+    header (40 bytes, with its schema and a CRC of all the rest) |
     slots, low, high - low, energy - slots * low (each a length, then `frame_kernels.pack`) |
     final: classes
 
@@ -36,7 +36,8 @@ from wattstorm.metering.parts import MAX_METERS
 SCHEMA: Final = 1
 STRETCHES: Final = 8
 _MAGIC: Final = b"WF"
-_HEADER: Final = struct.Struct("<2sBBIiIIBB2x8sII8x")
+_HEADER: Final = struct.Struct("<2sBBIiIIBB2x8sII")
+_CRC: Final = struct.Struct("<I")
 _LENGTH: Final = struct.Struct("<I")
 _COLUMNS: Final = 4
 _LIMIT: Final = (1 << 31) - 1
@@ -91,8 +92,8 @@ def encode(frame: SegmentFrame) -> bytes:
     body = b"".join(_packed(column) for column in columns)
     head = (SCHEMA, int(frame.final), frame.partition, frame.day, frame.first, frame.meters)
     shape = frame.start, len(frame.energy), frame.full.tobytes(), len(body)
-    bare = _HEADER.pack(_MAGIC, *head, *shape, 0)
-    return _HEADER.pack(_MAGIC, *head, *shape, zlib.crc32(body, zlib.crc32(bare))) + body
+    bare = _HEADER.pack(_MAGIC, *head, *shape, 0)[: -_CRC.size]
+    return bare + _CRC.pack(zlib.crc32(body, zlib.crc32(bare))) + body
 
 
 def decode(data: bytes) -> SegmentFrame:
@@ -106,7 +107,7 @@ def decode(data: bytes) -> SegmentFrame:
     if schema != SCHEMA:
         raise FrameError("schema", f"schema {schema}, this wattstorm reads {SCHEMA}")
     body = memoryview(data)[_HEADER.size :]
-    bare = _HEADER.pack(magic, schema, final, *rest[:-1], 0)
+    bare = memoryview(data)[: _HEADER.size - _CRC.size]
     if len(body) != length or zlib.crc32(body, zlib.crc32(bare)) != crc:
         raise FrameError("checksum", "the bytes are not the ones that were written")
     whole = not final or (start, k) == (0, STRETCHES)
