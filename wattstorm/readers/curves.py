@@ -126,7 +126,7 @@ class Curves(Reader):
         """The newest day, where the last answer said it is; asked again where it has moved on."""
         for _ in range(3):
             at = self._newest_seen
-            found, wanted = self._read(labels, range(at - 2, at + 1), channel)
+            found, wanted = self._read(labels, range(at - 1, at + 1), channel)
             newest = found.days[-1] if found.days else 0
             if newest == at and (last := _last_slot(found)) >= 0:
                 day = self.calendar.date_of(last)

@@ -51,27 +51,26 @@ class CurveStore:
         return Published(
             {name.decode(): value.decode() for name, value in card.items()},
             sorted(map(int, known)),
-            {
-                label: rows_of(found[i * len(days) : (i + 1) * len(days)])
-                for i, label in enumerate(labels)
-            },
+            dict(zip(labels, tables(found, len(days)), strict=True)),
         )
 
 
-def rows_of(hashes: Sequence[dict[bytes, bytes]]) -> Rows:
-    """Hashes slot → row as one table. All rows are parsed at once, ten times as fast as one by
-    one; where that fails, one by one says which it is.
+def tables(hashes: Sequence[dict[bytes, bytes]], of_each: int) -> list[Rows]:
+    """Hashes slot → row, so many of each scope, as a table a scope. All rows are parsed at once,
+    ten times as fast as one by one; where that fails, one by one says which it is.
 
-    >>> rows_of([{b"7": b"[1,1200,2,3,1,0]"}, {b"3": b"[1,5,1,1,2,1]"}]).tolist()
-    [[3, 5, 1, 1, 2, 1], [7, 1200, 2, 3, 1, 0]]
+    >>> found = tables([{b"7": b"[1,1200,2,3,1,0]"}, {b"3": b"[1,5,1,1,2,1]"}, {}, {}], of_each=2)
+    >>> [table.tolist() for table in found]
+    [[[3, 5, 1, 1, 2, 1], [7, 1200, 2, 3, 1, 0]], []]
     """
-    rows = {slot: row for each in hashes for slot, row in each.items()}
-    table = np.empty((len(rows), COLUMNS), np.int64)
-    if not rows:
-        return table
-    table[:, 0] = np.array(list(rows), "S").astype(np.int64)
-    table[:, 1:] = _values(list(rows.values()))
-    return table[np.argsort(table[:, 0], kind="stable")]
+    rows = [row for each in hashes for row in each.values()]
+    whole = np.empty((len(rows), COLUMNS), np.int64)
+    if rows:
+        whole[:, 0] = np.array([slot for each in hashes for slot in each], "S").astype(np.int64)
+        whole[:, 1:] = _values(rows)
+    ends = np.cumsum([len(each) for each in hashes], dtype=np.int64)[of_each - 1 :: of_each]
+    parts = np.split(whole, ends[:-1]) if of_each and hashes else []
+    return [part[np.argsort(part[:, 0], kind="stable")] for part in parts]
 
 
 def _values(rows: list[bytes]) -> Any:
