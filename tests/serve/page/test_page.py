@@ -57,7 +57,7 @@ def test_the_table_says_what_the_store_holds(scene: Scene, browser: Browser) -> 
 def test_today_is_beside_its_forecast_and_tomorrow_is_told(scene: Scene, browser: Browser) -> None:
     """After a week that closed: a band under the curve, the error so far, a table of tomorrow."""
     with opened(browser, scene) as page:
-        expect(page.locator("#tiles")).to_contain_text("last week's curve")
+        expect(page.locator("#tiles")).to_contain_text("so far (last week's curve")
         curve_of(page)
         line = page.locator('.chart svg path[stroke="var(--forecast)"]')
         assert max(map(len, line.evaluate_all("all => all.map(p => p.getAttribute('d'))"))) > 200

@@ -65,7 +65,7 @@ def _error(view: ScopeView) -> tuple[str, str]:
     if view.foreseen is None:
         return figures.NOTHING, "no forecast yet"
     week = figures.share(view.error(view.last_week))
-    return figures.share(view.error(view.foreseen.point)), f"so far; last week's curve {week}"
+    return figures.share(view.error(view.foreseen.point)), f"so far (last week's curve {week})"
 
 
 def _filling(view: ScopeView) -> str:
