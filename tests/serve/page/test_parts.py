@@ -70,6 +70,17 @@ def test_a_slot_that_still_fills_is_scaled_and_said_to_be_provisional() -> None:
     assert view.closed_coverage == 1
 
 
+def test_a_day_begins_when_its_first_slot_is_measured() -> None:
+    """Until then the page keeps the day before, whole, instead of an empty one."""
+    board = Board(PARIS, ["nation"])
+    told(board, SPRING, 1000)
+    first = PARIS.day_slots(SPRING).stop
+    for readings, day in ((3, SPRING), (10, SPRING + timedelta(days=1))):
+        row = SlotResult(100 * readings, readings, 10, 1, final=False)
+        board.apply(SlotChange(0, first, 1, False, {"nation": row}))
+        assert board.today == day
+
+
 def test_old_days_are_forgotten() -> None:
     board = Board(PARIS, ["nation"])
     for after in range(30):

@@ -20,7 +20,7 @@ Rows = dict[int, SlotResult]
 @dataclass
 class Board:
     """rows: label → slot → its row, import channel; newest: the newest slot that anybody
-    reported in, -1: none.
+    reported in, measured: the newest that is measured in a scope, -1: none.
 
     >>> from wattstorm.metering.slots import SlotGrid
     >>> board = Board(LocalCalendar(SlotGrid(30), "Europe/Paris"), ["nation"])
@@ -34,6 +34,7 @@ class Board:
     labels: list[str]
     rows: dict[str, Rows] = field(default_factory=dict)
     newest: int = -1
+    measured: int = -1
 
     def apply(self, change: SlotChange) -> None:
         """An entry of the log: from here on the slot's rows are these."""
@@ -45,21 +46,20 @@ class Board:
                 if label not in self.labels:
                     self.labels.append(label)
             self.rows[label][change.slot] = row
-        if any(row.readings for row in change.rows.values()) and change.slot > self.newest:
-            before, self.newest = self.newest, change.slot
-            if before < 0 or self.calendar.date_of(before) != self.today:
-                self._forget()
+            self._see(change.slot, row)
+        if change.slot == self.calendar.day_slots(self.today).start:
+            self._forget()
 
     def put(self, label: str, rows: Mapping[int, SlotResult]) -> None:
         """Rows as they stand in the store."""
         self.rows.setdefault(label, {}).update(rows)
-        known = [slot for slot, row in rows.items() if row.readings]
-        self.newest = max([self.newest, *known])
+        for slot, row in rows.items():
+            self._see(slot, row)
 
     @property
     def today(self) -> date:
-        """The local day of the newest slot: today in the time of the readings."""
-        return self.calendar.date_of(self.newest)
+        """Today in the time of the readings: it begins when its first slot is measured."""
+        return self.calendar.date_of(max(0, self.newest if self.measured < 0 else self.measured))
 
     def day(self, label: str, day: date) -> dict[int, SlotResult]:
         """slot → row of a scope's local day, ascending, up to the newest slot."""
@@ -71,11 +71,22 @@ class Board:
         """Local time at which each slot of the day begins: "00:00", "00:30" …"""
         return [self.calendar.label(slot)[11:16] for slot in self.calendar.day_slots(day)]
 
+    def _see(self, slot: int, row: SlotResult) -> None:
+        if row.readings:
+            self.newest = max(self.newest, slot)
+            if is_measured(row):
+                self.measured = max(self.measured, slot)
+
     def _forget(self) -> None:
         first = self.calendar.day_slots(self.today - timedelta(days=KEPT_DAYS)).start
         for rows in self.rows.values():
             for slot in [slot for slot in rows if slot < first]:
                 del rows[slot]
+
+
+def is_measured(row: SlotResult) -> bool:
+    """Enough have reported for its sum to stand for all; else it still fills."""
+    return row.final or row.coverage >= WELL_COVERED
 
 
 def same_clock(clocks: list[str], other: list[str]) -> list[int | None]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from wattstorm.metering.results import SlotResult
-from wattstorm.serve.page.board import WELL_COVERED, Board, same_clock
+from wattstorm.serve.page.board import Board, is_measured, same_clock
 
 Line = list[float | None]
 """By slot of today's local day, mean power in W; None where there is nothing."""
@@ -107,7 +107,7 @@ def scope_view(board: Board, label: str, foreseen: Foreseen | None = None) -> Sc
     found = board.day(label, today)
     rows = [found.get(slot) for slot in board.calendar.day_slots(today)]
     watts = 60 / board.calendar.grid.minutes
-    good = [bool(row and (row.final or row.coverage >= WELL_COVERED)) for row in rows]
+    good = [row is not None and is_measured(row) for row in rows]
     measured = [row.wh * watts if row and ok else None for row, ok in zip(rows, good, strict=True)]
     places = [place for place, ok in enumerate(good) if ok]
     return ScopeView(
@@ -160,5 +160,5 @@ def _beside(board: Board, label: str, clocks: list[str], day: date, watts: float
     line: Line = []
     for place in same_clock(clocks, board.clocks(day)):
         row = None if place is None else found[place]
-        line.append(None if row is None else row.wh * watts)
+        line.append(row.wh * watts if row and is_measured(row) else None)
     return line
