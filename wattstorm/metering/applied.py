@@ -55,12 +55,14 @@ def rejected_of(
 ) -> list[tuple[Outcome, Block]]:
     """The refused readings of a block, as one block a reason."""
     out = []
-    for code in np.flatnonzero(tally[Outcome.UNKNOWN_METER :]) + Outcome.UNKNOWN_METER:
+    for code, n in enumerate(tally.tolist()):
+        if n == 0 or code < Outcome.UNKNOWN_METER:
+            continue
         part = columns.take(np.flatnonzero(outcome == code))
         version, quality = np.divmod(part.rank, 4)
         out.append(
             (
-                Outcome(int(code)),
+                Outcome(code),
                 blocks.readings(
                     block.partition,
                     part.meter,

@@ -33,7 +33,9 @@ _MAGIC: Final = b"WB"
 _HEADER: Final = struct.Struct("<2sBBIBBBxIH2x5s3xQ16sIII")
 _CRC: Final = struct.Struct("<I")
 _PRODUCER: Final = re.compile(r"[A-Za-z0-9_.\-]{1,16}")
-_CODES: Final = {0: "<i4", 1: "u1", 2: "<u2", 3: "<u4", 4: "<i4", 5: "u1"}
+_CODES: Final = {
+    code: np.dtype(name) for code, name in enumerate(("<i4", "u1", "<u2", "<u4", "<i4", "u1"))
+}
 _CONSTANT, _ASCENDING = 0, 5
 _ALLOWED: Final = (  # the codes that each column may have, in the order they are stored
     ("meter", (3, _ASCENDING)),
@@ -313,7 +315,7 @@ def _split(
     for (name, allowed), code in zip(_ALLOWED, codes, strict=True):
         if code not in allowed or (shape is Shape.CURVES and name == "slot" and code != _CONSTANT):
             raise BlockError("column", f"column {name} has encoding {code}, not one of {allowed}")
-        dtype = np.dtype(_CODES[code])
+        dtype = _CODES[code]
         n = 1 if code == _CONSTANT else count * (width if name == "wh" else 1)
         if code == _ASCENDING:
             column, size = ascending.unpacked(body, at, count)
@@ -335,7 +337,9 @@ def _split(
 def _in_range(
     name: str, column: npt.NDArray[Any], limit: int, dtype: type[np.generic]
 ) -> npt.NDArray[Any]:
-    low, high = int(column.min()), int(column.max())
+    low = high = int(column[0])
+    if column.size > 1:
+        low, high = int(column.min()), int(column.max())
     if low < 0 or high > limit:
         raise BlockError("column", f"{name} holds {low if low < 0 else high}, limit 0 to {limit}")
     return column.astype(dtype, copy=False)

@@ -91,9 +91,8 @@ class Partition(InForce):
             slots = columns.slot if columns.slot.size == 1 else columns.slot[accepted]
             self.highest = max(self.highest, int(slots.max()))
         first_day = store.low // self.rules.grid.per_day
-        by_day = {first_day + i: row for i, row in enumerate(days[:-1]) if row.any()}
-        if days[-1].any():
-            by_day[OUTSIDE] = days[-1]
+        numbers = [*range(first_day, first_day + store.days), OUTSIDE]
+        by_day = {numbers[i]: days[i] for i in np.flatnonzero(days.any(axis=1)).tolist()}
         return Applied(tally, by_day, rejected_of(block, columns, outcome, tally))
 
     def refuse(self, position: int) -> None:

@@ -259,27 +259,24 @@ class Consumer(Failing, Taking):
 
     def ask_the_fence(self, own: Owned) -> None:
         """A commit was not answered: was it carried out?"""
-        found = own.store.fence()
-        if found.token != own.token:
-            raise FencedOff(own.number, own.token, found.token)
-        if found.position == own.doubt:
+        if self.still_ours(own) == own.doubt:
             self.keep(own)
             self.announce(own)
         else:
             own.state.undo()
-            if found.position != own.position:
-                raise FenceMoved(own.number, own.position, found.position)
             own.token = own.store.renew(own.token)
         own.doubt = None
 
-    def still_ours(self, own: Owned) -> None:
-        """FencedOff or FenceMoved if the fence is not where memory left it: another took the
-        partition, or another store, or a backup, stands in this one's place."""
+    def still_ours(self, own: Owned) -> int:
+        """Where the fence stands. FencedOff or FenceMoved if that is neither where memory left it,
+        nor where a commit in doubt would have: another took the partition, or another store, or a
+        backup, stands in this one's place."""
         found = own.store.fence()
         if found.token != own.token:
             raise FencedOff(own.number, own.token, found.token)
-        if found.position != own.position:
+        if found.position not in (own.position, own.doubt):
             raise FenceMoved(own.number, own.position, found.position)
+        return found.position
 
     def still_there(self, own: Owned) -> None:
         """FenceMoved if the store went back meanwhile: the sums have not what memory has."""

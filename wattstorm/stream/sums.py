@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from wattstorm.errors import BlockError, DataError
 from wattstorm.metering import block as blocks
 from wattstorm.metering import frame
@@ -264,6 +262,8 @@ class Audit:
 def count(counts: Counter[str], tally: Any) -> None:
     """Add int64[OUTCOMES] to counters by outcome name, and to `received`."""
     assert len(tally) == OUTCOMES
-    for code in np.flatnonzero(tally):
-        counts[_NAMES[int(code)]] += int(tally[code])
-    counts["received"] += int(tally.sum())
+    found = tally.tolist()
+    for code, n in enumerate(found):
+        if n:
+            counts[_NAMES[code]] += n
+    counts["received"] += sum(found)
