@@ -17,7 +17,7 @@ from tests.servers import TestServer
 from tests.stream import homes
 from tests.stream.dying import AT_ANY_TIME, DyingConsumer
 from tests.stream.parts import append, nation, started
-from tests.stream.town import Town, a_town, audit, drained, wait_until
+from tests.stream.town import Town, a_town, audit, drained
 from wattstorm.store.commit import PartitionStore
 from wattstorm.store.connection import Connection
 from wattstorm.store.keys import SCORES, SEGMENTS
@@ -212,17 +212,13 @@ def test_poison_among_the_frames_stops_nobody(town: Town, connection: Connection
 def test_the_engine_runs_scores_where_the_settings_say_so(
     town: Town, connection: Connection, running: Callable[..., Any]
 ) -> None:
-    """Sums, frames, scores and alarms by processes of their own."""
-    data = homes.in_order(homes.days_of_homes())
-    engine = running(town, workers=1)
-    append(town, 0, data[: len(data) // 2])
-    wait_until(lambda: store_of(connection).fence().position > 0, 60, "the first scores")
-    append(town, 0, data[len(data) // 2 :], first=len(data) // 2 + 1)
-    wait_until(lambda: drained(town, connection), 60, "the sums")
-    log = Log(connection, "wattstorm", name=SEGMENTS)
-    wait_until(lambda: store_of(connection).fence().position == log.tails([0])[0], 60, "the scores")
-    engine.terminate()
-    assert engine.wait(60) == 0
+    """Sums, frames, scores and alarms by processes of their own; a drain ends with the scores."""
+    append(town, 0, homes.in_order(homes.days_of_homes()))
+    engine = running(town, workers=1, drain=True)
+    assert engine.wait(120) == 0
+    assert drained(town, connection)
+    tail = Log(connection, "wattstorm", name=SEGMENTS).tails([0])[0]
+    assert store_of(connection).fence().position == tail > homes.WRONG
     alarms = [json.loads(said) for said in homes.raised(connection, "wattstorm")]
     (wrong,) = [day for day in alarms if day["day"] == WRONG]
     assert {row["meter"] - FIRST_ID for row in wrong["alarms"]} == {

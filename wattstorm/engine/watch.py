@@ -17,11 +17,14 @@ from wattstorm.settings import Settings
 from wattstorm.store.backlog import recount
 from wattstorm.store.connection import Connection
 from wattstorm.store.control import Control, Placed, partitions_of
+from wattstorm.store.keys import SCORES, SEGMENTS
 from wattstorm.store.store import Store
 from wattstorm.stream.controls import announce_register, announce_rules
 
 SCHEMA = 1
 HOPELESS_S = 10.0
+PATIENCE_S = 30.0
+"""How long a drain waits for scores that do not move: sums never wait for them."""
 _FIXED = ("schema", "slot_minutes", "partition_size")
 
 
@@ -34,11 +37,13 @@ class Watch:
         self.partitions = range(register.partitions)
         self.log, self.results = self.store.log, self.store.results
         self.card = card_of(settings, register)
-        self._hopeful_at = time.monotonic()
+        self._hopeful_at = self._scored_at = time.monotonic()
+        self._scored: dict[int, int] = {}
         self._may_evict = settings.store.on_eviction == "warn"
 
     def drained(self) -> bool:
-        """Every fence stands at its log's end, and nothing waits to be published.
+        """Every fence stands at its log's end, and nothing waits to be published; scores, where
+        they are on, have come as far, or have not moved for PATIENCE_S.
 
         EngineError if it will not be: all partitions that are behind stand still since
         HOPELESS_S for a reason that only a person can mend.
@@ -54,7 +59,19 @@ class Watch:
             faults = self.results.faults(behind)
             self._give_up({p: faults.get(p, "") for p in behind})
             return False
-        return not self.results.dirty(self.partitions)
+        return not self.results.dirty(self.partitions) and not self._scores_come()
+
+    def _scores_come(self) -> bool:
+        """Whether scores are behind their log, and still move."""
+        if not self.settings.scores.enabled:
+            return False
+        tails = self.store.log_of(SEGMENTS).tails(self.partitions)
+        fences = self.store.fences(self.partitions, SEGMENTS, SCORES)
+        now = time.monotonic()
+        if fences != self._scored:
+            self._scored, self._scored_at = fences, now
+        late = any(fences[p] < tail for p, tail in enumerate(tails))
+        return late and now - self._scored_at < PATIENCE_S
 
     def _give_up(self, faults: Mapping[int, str]) -> None:
         now = time.monotonic()
