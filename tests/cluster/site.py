@@ -26,10 +26,13 @@ from wattstorm.store.log import Log
 from wattstorm.store.producer import Producer
 from wattstorm.store.workers import heartbeats
 
-TASKS = {
-    component.name: component.tasks
-    for component in components(load_topology(DEFAULT_TOPOLOGY).specs, 2, holders=2, sources=2)
-}
+
+def tasks_of(topology: str) -> dict[str, int]:
+    """Tasks of each component, over two partitions at least."""
+    table = components(load_topology(topology).specs, 2, holders=2, sources=2)
+    return {component.name: component.tasks for component in table}
+
+
 GARBAGE = b"\x93 this is no block \xff"
 
 
@@ -41,6 +44,8 @@ class Site:
     server: TestServer
     town: Town
     names: list[str] = field(default_factory=list)
+    count: int = 0
+    """Tasks of the topology that was submitted last."""
 
     def __post_init__(self) -> None:
         self.connection: Connection = self.town.connect()
@@ -62,7 +67,9 @@ class Site:
         environment = Environment("test", {"nimbus": self.cluster.nimbus, "use_virtualenv": False})
         options = topology_options(self.town.settings, self.server.url, workers=workers)
         self.names.append(name)
-        submit(environment, options, name=name, tasks=TASKS, topology=topology)
+        tasks = tasks_of(topology)
+        self.count = sum(tasks.values())
+        submit(environment, options, name=name, tasks=tasks, topology=topology)
         self.wait_running(since=start, timeout_s=60)
         return time.time() - start
 
@@ -99,8 +106,9 @@ class Site:
         }
 
     def wait_running(self, *, since: float, timeout_s: float) -> None:
-        count = sum(TASKS.values())
-        wait_until(lambda: len(self.tasks(since=since)) == count, timeout_s, "all tasks running")
+        wait_until(
+            lambda: len(self.tasks(since=since)) == self.count, timeout_s, "all tasks running"
+        )
 
     # --- how far it is --------------------------------------------------------------
 

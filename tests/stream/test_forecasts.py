@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from bolts.forecast import ForecastBolt
+from models.forecast.forecaster_state import to_arrays
 from models.forecast.price_book import PriceBook
+from tests.models.forecast.victoria import whole_days
 from tests.servers import TestServer
 from tests.stream import forecasting
 from tests.stream.forecasting import FIRST, live, registered, slot_at, weather_text
@@ -149,6 +151,32 @@ def test_amounts_follow_the_prices_and_come_again_when_prices_do(
         assert set(said.accuracy) == {1, 7, 30} or not said.accuracy
         with pytest.raises(DataError, match="no forecast of nation on 2013-12-20"):
             results.forecast("nation", date(2013, 12, 20))
+
+
+def test_a_correction_after_it_taught_is_learned_as_if_it_had_come_at_once(tmp_path: Path) -> None:
+    """A day closes with nine tenths of its load, and with all of it the next morning: from the next
+    midnight on the forecaster stands as if it had been said right at once; else it does not."""
+    model = registered(tmp_path)
+
+    def after(first: float, corrected: bool) -> dict[str, bytes]:
+        state, wrong = forecasting.a_state(tmp_path), DAY + 11
+        state.apply(forecasting.control_entry(1, MODEL, live(model)))
+        entries = []
+        for day in range(DAY, DAY + 13):
+            for hour in range(24):
+                wh = whole_days()[1][day, hour] * (first if day == wrong else 1)
+                entries.append(forecasting.slot_entry(0, day, hour, wh=wh))
+            if day == wrong and corrected:
+                entries += hours(wrong, wrong + 1)
+        for position, entry in enumerate(entries, start=2):
+            state.apply(entry._replace(position=position))
+        state.keep()
+        (seat,) = [s for h, s in state.desk.seats.items() if h == ("nation", 0, 0)]
+        return {name: array.tobytes() for name, array in to_arrays(seat.forecaster).items()}
+
+    right = after(1.0, corrected=False)
+    assert after(0.9, corrected=True) == right
+    assert after(0.9, corrected=False) != right
 
 
 def test_neither_r_nor_pygam_nor_statsmodels_is_imported_by_the_bolt(tmp_path: Path) -> None:

@@ -94,6 +94,10 @@ class Desk(Issuing):
             self.learn()  # what is learned may not depend on what came after it
         if corrected:
             self.counted["corrected_slots"] += 1
+            for horizon, seat in self.seats.items():
+                if horizon.label == label:
+                    first = day if seat.corrected is None else min(day, seat.corrected)
+                    seat.set(self.journal, corrected=first)
         held.wh[at], held.closed[at] = wh, closed
         self.journal.append(lambda: _put(held, at, was))
         if closed and not was[1]:

@@ -142,6 +142,8 @@ class Issuing:
                 eve = self._eve(horizon, rows, issue)
             return inputs.values(horizon.label, horizon.lead, eve, forecaster)
 
+        self._correct(seat, issue, target)
+        seat.remember(target, self.journal)
         answer = seat.forecast(target, values, self.journal)
         own = values(seat.forecaster)
         if not np.isfinite(answer.point).all():
@@ -158,6 +160,48 @@ class Issuing:
         }
         scale = seat.forecaster.days[target].scale
         return Said(answer.point, answer.quantiles, answer.paths, scale, own["naive"]).safe()
+
+    def _correct(self, seat: Seat, issue: Issue, target: int) -> None:
+        """What closed slots said was corrected since they taught: those days are learned again,
+        from the state before the first of them was forecast, with what the loads are now."""
+        since = seat.corrected
+        if since is None:
+            return
+        seat.set(self.journal, corrected=None)
+        base = next((b for b in reversed(seat.bases) if b.day <= since), None)
+        if base is None:
+            self.counted["corrections_too_late"] += 1
+            return
+        label, place, lead = seat.horizon
+        then: dict[int, tuple[Inputs, Floats]] = {}
+
+        def values(forecaster: Forecaster, day: int) -> dict[str, Floats]:
+            if day not in then:
+                was = next(i for i in self.rules.of_day(day - lead) if i.place == place)
+                table = trusted(self.loads[label].table(day, was.slot))
+                if lead:
+                    table[-2] = np.where(np.isnan(table[-2]), self._stood_in(label, day), table[-2])
+                then[day] = Inputs(self.rules.calendar, self.weather, was), table
+            inputs, table = then[day]
+            return inputs.values(label, lead, table, forecaster)
+
+        def learn(forecaster: Forecaster, day: int) -> None:
+            for past in sorted(forecaster.days):
+                load = self.loads[label].learnable(past, self.bounds.get(label, ANY))
+                if past >= day - lead:
+                    known = past == day - lead and day < target
+                    early = np.arange(len(load)) < (place if known else 0)
+                    load = load if day == target else np.where(early, load, np.nan)
+                forecaster.learn(past, load)
+
+        seat.again(base, target, learn, values, self.journal)
+        self.counted["learned_again"] += 1
+
+    def _stood_in(self, label: str, day: int) -> Any:
+        """What stood for the eve of `day` where it was not known yet, float64[S] or NaN."""
+        seat = self.seats.get(Horizon(label, 0, 0))
+        held = seat.forecaster.days.get(day - 1) if seat and seat.live in seat.learners else None
+        return held.point if held else np.nan
 
     def _eve(self, horizon: Horizon, rows: Floats, issue: Issue) -> Floats:
         """The rest of today is not known to tomorrow's forecast: today's stands in."""

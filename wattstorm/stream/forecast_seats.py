@@ -18,12 +18,14 @@ import numpy as np
 from models.forecast.calendar import Calendar, Floats
 from models.forecast.fallback import NAIVE, naive_set
 from models.forecast.forecaster import Forecaster
-from models.forecast.forecaster_state import carried, remembered
+from models.forecast.forecaster_state import carried, remembered, restore, to_arrays
 from models.forecast.warm import begun
 from wattstorm.stream.forecast_models import Models, Named, Place, Stages, curve_of
 
 NO_MODEL: Final = ""
 """The version of the naive forecast."""
+BASES: Final = 3
+"""Days whose corrections can still be learned."""
 Journal = list[Callable[[], object]]
 """How to undo what was done since the last keep, in its order."""
 
@@ -43,6 +45,13 @@ class Horizon(NamedTuple):
         return [*own, (curve, per_day)]
 
 
+class Base(NamedTuple):
+    """The forecasters of a seat before a target day was forecast: by version their arrays."""
+
+    day: int
+    states: dict[str, dict[str, Any]]
+
+
 @dataclass
 class Seat:
     """See the module. learners: by version, an artefact's id; of: the place its models are of."""
@@ -54,6 +63,9 @@ class Seat:
     live: str = NO_MODEL
     shadow: str = NO_MODEL
     former: str = NO_MODEL
+    bases: tuple[Base, ...] = ()
+    corrected: int | None = None
+    """The earliest day of which a slot was corrected that had taught already."""
 
     @property
     def forecaster(self) -> Forecaster:
@@ -115,6 +127,39 @@ class Seat:
             answer = forecaster.forecast(day, values(forecaster))
             said = answer if version == self.live else said
         return said
+
+    def set(self, journal: Journal, **what: Any) -> None:
+        before = {name: getattr(self, name) for name in what}
+        journal.append(lambda: vars(self).update(before))
+        vars(self).update(what)
+
+    def remember(self, day: int, journal: Journal) -> None:
+        """As it stands before `day` is forecast, for a correction that comes later."""
+        states = {version: to_arrays(each) for version, each in self.learners.items()}
+        self.set(journal, bases=(*self.bases, Base(day, states))[-BASES:])
+
+    def again(
+        self,
+        base: Base,
+        until: int,
+        learn: Callable[[Forecaster, int], None],
+        values: Callable[[Forecaster, int], dict[str, Floats]],
+        journal: Journal,
+    ) -> None:
+        """From a day's base on once more: learn(forecaster, day) what was known when `day` was
+        forecast, values(forecaster, day) what it was forecast with."""
+        learners = dict(self.learners)
+        for version, old in self.learners.items():
+            if version not in base.states:
+                continue  # it came later; it has learned nothing of that day
+            learners[version] = new = Forecaster(old.models)
+            restore(new, base.states[version])
+            for day in range(base.day, until):
+                if day in old.days:
+                    learn(new, day)
+                    new.forecast(day, values(new, day))
+            learn(new, until)
+        self.set(journal, learners=learners)
 
     @property
     def name(self) -> str:

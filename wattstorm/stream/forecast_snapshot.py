@@ -16,7 +16,7 @@ from wattstorm.metering.forecasts import ForecastRow
 from wattstorm.stream.forecast_desk import Desk
 from wattstorm.stream.forecast_models import Named, Place, curve_of
 from wattstorm.stream.forecast_scores import Day, Scores
-from wattstorm.stream.forecast_seats import NO_MODEL, Horizon, Seat
+from wattstorm.stream.forecast_seats import NO_MODEL, Base, Horizon, Seat
 
 SCHEMA: Final = 1
 
@@ -60,8 +60,14 @@ def _seat(i: int, arrays: dict[str, Any], horizon: Horizon, seat: Seat) -> dict[
         if not version:
             arrays[f"seat.{i}.sd"] = forecaster.models.families["blank"].sd
             arrays[f"seat.{i}.holidays"] = forecaster.models.calendar.holidays.astype(np.int64)
+    for b, base in enumerate(seat.bases):
+        for version, state in base.states.items():
+            for name, array in state.items():
+                arrays[f"seat.{i}.base{b}.{version or 'naive'}.{name}"] = array
     return {
         "horizon": list(horizon),
+        "bases": [[base.day, list(base.states)] for base in seat.bases],
+        "corrected": seat.corrected,
         "learners": list(seat.learners),
         "versions": [list(named) for named in seat.versions.values()],
         "of": list(seat.of) if seat.of else None,
@@ -107,8 +113,18 @@ def _seated(
             forecaster = Forecaster(naive_set(sd, Calendar(holidays), len(sd)))
         else:
             forecaster = Forecaster(desk.models.open(curve_of(horizon.label), versions[version]))
-        begin = f"seat.{i}.{version or 'naive'}."
-        mine = {n.removeprefix(begin): a for n, a in arrays.items() if n.startswith(begin)}
-        restore(forecaster, mine)
+        restore(forecaster, _begun(arrays, f"seat.{i}.{version or 'naive'}."))
         learners[version] = forecaster
-    return Seat(horizon, learners, versions, of, *told["stages"])
+    bases = []
+    for b, (day, sat) in enumerate(told["bases"]):
+        states = {v: _begun(arrays, f"seat.{i}.base{b}.{v or 'naive'}.") for v in sat}
+        bases.append(Base(day, states))
+    live, shadow, former = told["stages"]
+    seat = Seat(horizon, learners, versions, of, live, shadow, former)
+    seat.bases, seat.corrected = tuple(bases), told["corrected"]
+    return seat
+
+
+def _begun(arrays: Mapping[str, Any], begin: str) -> dict[str, Any]:
+    """The arrays whose names begin so, by the rest of their names."""
+    return {n.removeprefix(begin): a.copy() for n, a in arrays.items() if n.startswith(begin)}
