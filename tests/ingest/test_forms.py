@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from tests.ingest import forms
 from tests.ingest.forms import IDS, PARIS, Form, parquet, rows, text, truth
 from wattstorm.errors import WattstormError
 from wattstorm.files.columns import Wanted
-from wattstorm.files.readings import read_files
+from wattstorm.files.readings import Memory, read_files
 from wattstorm.files.tables import Form as TextForm
+from wattstorm.ingest.from_files import origins_of
 
 NAIVE = "{m},{at:%Y-%m-%d %H:%M},{kwh}"
 OF_PARIS = {"time_zone": "Europe/Paris"}
@@ -234,3 +236,29 @@ def test_a_column_called_version_is_taken(tmp_path: Path) -> None:
     file.write_text(f"meter,time,kwh,Version\n{IDS[0]},1743200000,1,2\n{IDS[0]},1743200000,1,\n")
     assert read(file)["version"].to_list() == [2, 0]
     assert read(file, constant_version=7)["version"].to_list() == [7, 7]
+
+
+@pytest.mark.parametrize("name", ["r.csv", "r.parquet"])
+@pytest.mark.parametrize("room", [0, 1_000_000])
+def test_files_that_memory_has_no_room_for_are_read_again(
+    name: str, room: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same rows either way; what a refused row said is kept, a good one's as it was read."""
+    monkeypatch.setattr("wattstorm.files.readings.Memory", lambda: Memory(room))
+    frame = forms.frame().with_columns(
+        kwh=pl.when(pl.col("meter") == IDS[1]).then(float("nan")).otherwise("kwh")
+    )
+    path = tmp_path / name
+    frame.write_parquet(path) if name.endswith("parquet") else frame.write_csv(
+        path, datetime_format="%Y-%m-%dT%H:%M:%SZ"
+    )
+    source = read_files([path], Wanted(slot_minutes=30, local_zone="Europe/Paris"))
+    found = source.frame.collect()
+    good = found.filter(pl.col("wh").is_not_null())
+    expected = {key: wh for key, wh in truth().items() if key[0] != IDS[1]}
+    assert said(good) == expected
+    (_, first), (place, second) = origins_of(found, source.files)([0, 1])
+    assert place == f"{path}:2"
+    assert json.loads(second)[0] == str(IDS[1])
+    assert json.loads(second)[2] == "NaN"
+    assert json.loads(first)[:2] == [str(IDS[0]), "2025-03-28T23:00:00Z"]

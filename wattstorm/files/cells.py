@@ -50,7 +50,7 @@ class Stamps(NamedTuple):
 
 
 class Energies(NamedTuple):
-    """wh: Int64; fraction: Boolean, whether whole Wh are not all that the cell says."""
+    """wh: Int64; fraction: Boolean, whether a cell of whole Wh has a fraction."""
 
     wh: pl.Expr
     fraction: pl.Expr
@@ -102,7 +102,9 @@ def energies(name: str, dtype: pl.DataType, unit: str) -> Energies:
     wh = exact.round(mode="half_to_even")
     # Between two bounds: false for NaN as for infinity.
     fits = wh.is_not_nan() & wh.is_between(-MAX_WH, MAX_WH)
-    # A Float32 of kWh is off by millionths, which is no fraction of a Wh.
+    if factor > 1:  # digits beyond the Wh are usual there
+        return Energies(pl.when(fits).then(wh).cast(pl.Int64, strict=False), pl.lit(False))
+    # A Float32 is off by millionths, which is no fraction of a Wh.
     fraction = fits & ((exact - wh).abs() > 1e-3 * pl.max_horizontal(wh.abs() * 1e-3, 1.0))
     return Energies(pl.when(fits).then(wh).cast(pl.Int64, strict=False), fraction)
 

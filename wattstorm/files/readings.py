@@ -34,6 +34,7 @@ from wattstorm.files.wide import unpivoted
 __all__ = ["BEYOND_HEADER", "INCOMPLETE", "RAW", "Source", "Wanted", "read_files", "scan_readings"]
 
 RAW: Final = ("raw_meter", "raw_time", "raw_energy", "raw_version")
+_READ: Final = ("id", "at", "wh", "version")
 
 
 @dataclass(frozen=True)
@@ -57,14 +58,40 @@ class Source:
         return replace(self, frame=self.frame.with_columns(of_all) if self.surveys else self.frame)
 
 
+HELD_BYTES: Final = 200_000_000
+"""Of a command's files, as they lie on disk, so much is kept in memory after the look at it."""
+_PARQUET_ROW: Final = 50
+
+
+class Memory:
+    """Room for files that are parsed once, and not again when they are sent."""
+
+    def __init__(self, room: int = HELD_BYTES) -> None:
+        self.room = room
+
+    def held(self, table: Table, frame: pl.LazyFrame) -> pl.LazyFrame:
+        """The frame, read if there is room for it."""
+        size = (
+            table.frame.select(pl.len()).collect().item() * _PARQUET_ROW
+            if not table.first_line
+            else table.path.stat().st_size
+            if table.path.is_file()
+            else 0
+        )
+        if size > self.room:
+            return frame
+        self.room -= size
+        return frame.collect(engine="streaming").lazy()
+
+
 def read_files(paths: Sequence[Path], wanted: Wanted) -> Source:
     """The files of these paths, looked at and in order of time.
 
     Files in order, one after the other, are streamed as they are; any others are put in order
     first. UsageError, IngestError: where reading them as they are would give wrong numbers.
     """
-    files = expanded(paths)
-    found = [(path, _survey(path, i, wanted)) for i, path in enumerate(files)]
+    files, memory = expanded(paths), Memory()
+    found = [(path, _survey(path, i, wanted, memory)) for i, path in enumerate(files)]
     surveys = sorted((s for _, s in found if s), key=lambda s: s.first)
     empty = tuple(path for path, s in found if s is None)
     ordered = all(s.ordered for s in surveys) and all(
@@ -102,13 +129,14 @@ class Batches:
 
 def scan_readings(path: Path, index: int, wanted: Wanted) -> pl.LazyFrame:
     """The file's frame, unread and in its own order; IngestError, UsageError as `read_files`."""
-    found = _survey(path, index, wanted)
+    found = _survey(path, index, wanted, None)
     if found is None:
         raise IngestError(f"{path} is empty", "give a file with rows")
     return found.frame
 
 
-def _survey(path: Path, index: int, wanted: Wanted) -> Survey | None:
+def _survey(path: Path, index: int, wanted: Wanted, memory: Memory | None) -> Survey | None:
+    """memory: None where the cells as they stand are wanted of each row, as text."""
     table = open_table(path, wanted.form)
     if table is None:
         return None
@@ -116,8 +144,11 @@ def _survey(path: Path, index: int, wanted: Wanted) -> Survey | None:
         table, wanted = unpivoted(table, wanted)
     taken = take(table, wanted)
     try:
-        found = survey(path, taken, parsed(table, index, taken, wanted), wanted)
-        return regridded(found, wanted)
+        frame = parsed(table, index, taken, wanted)
+        if memory is not None:
+            frame = memory.held(table, frame)
+        found = regridded(survey(path, taken, frame, wanted), wanted)
+        return replace(found, frame=_as_text(found.frame, of_all=memory is None))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise unreadable(path, error) from error
 
@@ -152,18 +183,48 @@ def parsed(table: Table, index: int, taken: Taken, wanted: Wanted) -> pl.LazyFra
     if of_text:  # an empty line is no row
         frame = frame.filter(~pl.all_horizontal(pl.col(*RAW[:3]).is_null()))
     meter_type = schema[taken.meter] if taken.meter else pl.String()
+    versioned = taken.version or wanted.constant_version is not None
+    number = cells.versions("raw_version") if versioned else pl.lit(0, pl.Int64)
     stamp = cells.stamps("raw_time", schema[taken.time], _clock(wanted))
     energies = cells.energies("raw_energy", schema[taken.energy], taken.unit)
-    frame = frame.with_columns(
+    return frame.with_columns(
         cells.meters("raw_meter", meter_type).alias("id"),
         _at(stamp.at, schema[taken.time], wanted).alias("at"),
         pl.when(pl.col("wrong") == 0).then(energies.wh).alias("wh"),
-        cells.versions("raw_version").alias("version"),
+        number.alias("version"),
         stamp.naive.alias("naive"),
         energies.fraction.alias("fraction"),
     )
-    # One type for the cells as they stand, whatever the files: they are put together later.
-    return frame.with_columns(pl.col(*RAW).cast(pl.String))
+
+
+def _as_text(frame: pl.LazyFrame, *, of_all: bool) -> pl.LazyFrame:
+    """The cells as they stand in one type, whatever the files: they are put together later.
+
+    of_all: of each row; else, of cells that are numbers or times, where a row cannot be read: what
+    a good row says can be told from what was made of it.
+    """
+    schema = frame.collect_schema()
+    texts = (pl.String, pl.Categorical, pl.Enum, pl.Null)
+    bad = pl.any_horizontal(pl.col(*_READ).is_null()) | (pl.col("wrong") > 0)
+    made = []
+    for name in RAW:
+        if of_all or schema[name] in texts:
+            made.append(pl.col(name).cast(pl.String))
+            continue
+        both = pl.struct(pl.col(name).alias("cell"), bad.alias("bad"))
+        made.append(
+            both.map_batches(_where_bad, return_dtype=pl.String, is_elementwise=True).alias(name)
+        )
+    return frame.with_columns(made)
+
+
+def _where_bad(rows: pl.Series) -> pl.Series:
+    bad = rows.struct.field("bad")
+    none = pl.Series(rows.name, [None], dtype=pl.String).new_from_index(0, len(rows))
+    if not bad.any():
+        return none
+    cells = rows.struct.field("cell").filter(bad).cast(pl.String)
+    return none.scatter(bad.arg_true(), cells)
 
 
 def _clock(wanted: Wanted) -> Clock:

@@ -72,11 +72,16 @@ def survey(path: Path, taken: Taken, frame: pl.LazyFrame, wanted: Wanted) -> Sur
         at.max().alias("last"),
         pl.col("naive").sum(),
         pl.col("row").filter(pl.col("naive")).first().alias("naive_row"),
-        pl.col("raw_time").filter(pl.col("naive")).first().alias("naive_time"),
+        pl.col("raw_time").filter(pl.col("naive")).first().cast(pl.String).alias("naive_time"),
         pl.col("fraction").sum().alias("fractions"),
-        pl.col("raw_energy").filter(pl.col("fraction")).head(3).implode().alias("fraction_cells"),
+        pl.col("raw_energy")
+        .filter(pl.col("fraction"))
+        .head(3)
+        .cast(pl.String)
+        .implode()
+        .alias("fraction_cells"),
         unread.sum().alias("time"),
-        pl.col("raw_time").filter(unread).first().alias("time_cell"),
+        pl.col("raw_time").filter(unread).first().cast(pl.String).alias("time_cell"),
         pl.col("id").is_null().sum().alias("meter"),
         (pl.col("wh").is_null() & (pl.col("wrong") == 0)).sum().alias("energy"),
         (pl.col("wrong") > 0).sum().alias("beyond"),

@@ -66,7 +66,14 @@ def origins_of(frame: pl.DataFrame, files: Sequence[Path]) -> Origins:
     """Rows → "file:row", and the raw cells as JSON; no version where the file has none."""
 
     def origins(rows: Sequence[int]) -> Iterator[tuple[str, str]]:
-        for row in frame[list(rows)].select("file", "row", *RAW).iter_rows(named=True):
+        # Numbers and times of a row that could be read are not kept as text, see `readings`.
+        at = pl.from_epoch("at", time_unit="us").dt.strftime("%Y-%m-%dT%H:%M:%SZ")
+        some = frame[list(rows)].with_columns(
+            pl.coalesce("raw_meter", pl.col("id").cast(pl.String)),
+            pl.coalesce("raw_time", at),
+            pl.coalesce("raw_energy", pl.format("{} Wh", "wh")),
+        )
+        for row in some.select("file", "row", *RAW).iter_rows(named=True):
             cells = [row[name] for name in RAW if row[name] is not None or name != RAW[-1]]
             yield f"{files[row['file']]}:{row['row']}", json.dumps(cells)
 
