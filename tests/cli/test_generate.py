@@ -139,6 +139,10 @@ def test_the_demo_is_as_its_ledger_foretells(tmp_path: Path) -> None:
     assert "all as foretold, to the Wh" in done.stdout
     assert "2025-03-30   8 °C     46" in done.stdout
     assert "the nation's, to the Wh" in done.stdout
+    said = (
+        r"^tomorrow   2025-04-07: .* 90 % between .* by mixture .*\n .* €, 90 % between .* prices"
+    )
+    assert re.search(said, done.stdout, re.MULTILINE)
     found = re.search(r"^received ([\d,]+) = accepted", done.stdout, re.MULTILINE)
     assert found
     assert int(found[1].replace(",", "")) > 1_990_000

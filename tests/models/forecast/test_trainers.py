@@ -143,7 +143,8 @@ def test_what_scores_imports_nothing_that_fits() -> None:
         "import sys; import models.forecast.artefact, models.forecast.forecaster, "
         "models.forecast.backtest, models.forecast.covariates, models.forecast.money, "
         "models.forecast.prices, models.forecast.hierarchy, models.forecast.registry, "
-        "models.forecast.forecaster_state; "
+        "models.forecast.forecaster_state, models.forecast.weather_book, "
+        "models.forecast.price_book, models.forecast.warm, models.forecast.scaling; "
         "print(sorted({m.split('.')[0] for m in sys.modules} & {'rpy2', 'pygam', 'statsmodels', "
         "'scipy', 'pandas', 'polars', 'holidays', 'sklearn', 'lightgbm'}))"
     )
