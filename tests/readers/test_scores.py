@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from bolts.aggregate import AggregateBolt
 from bolts.score import ScoreBolt
 from tests.cli.commands import Wattstorm
 from tests.register.registers import FIRST_ID
+from tests.serve.conftest import serving
 from tests.servers import TestServer
 from tests.stream import homes
 from tests.stream.parts import append, save, started
@@ -20,6 +22,7 @@ from wattstorm.engine.watch import Watch
 from wattstorm.errors import DataError, UsageError
 from wattstorm.metering.slots import date_of_day_number
 from wattstorm.readers.results import Results
+from wattstorm.serve.tokens import TokenFile
 
 TOWN: dict[str, Any] = {
     "scores__enabled": True,
@@ -120,3 +123,50 @@ def test_the_commands_show_both(town: Town) -> None:
     assert str(FIRST_ID + homes.MOVED) in shown
     plain = command.json("results", "meter", FIRST_ID + homes.DEAD)
     assert len(plain["insights"]["usual_wh"]) == 8
+
+
+@pytest.fixture(scope="module")
+def scored(town: Town) -> Iterator[tuple[httpx.Client, dict[str, dict[str, str]]]]:
+    settings = town.settings.replaced({"serve.port": 0}, "test")
+    tokens = TokenFile.of(settings)
+    made = {
+        role: {"Authorization": f"Bearer {tokens.add(role, role)}"}
+        for role in ("reader", "analyst")
+    }
+    with serving(settings) as api:
+        yield api, made
+
+
+def test_an_analyst_sees_scopes_alarms_and_a_meter_over_http(
+    scored: tuple[httpx.Client, dict[str, dict[str, str]]],
+) -> None:
+    api, tokens = scored
+    api.headers.update(tokens["analyst"])
+    nation = api.get("/v1/scores/nation?top=3").json()
+    assert (nation["day"], nation["at_most"]["0.01"]) == (str(WRONG), 3)
+    oddest = {row["meter"] - FIRST_ID for row in nation["top"]}
+    assert oddest == {homes.DEAD, homes.MOVED, homes.TREBLE}
+    assert api.get("/v1/scores/nation?day=running").json()["running"] is True
+    seen, path = [], "/v1/alarms?limit=1"
+    while path:
+        got = api.get(path).json()
+        seen, path = seen + got["alarms"], got["next"]
+    assert {row["meter"] - FIRST_ID for row in seen} >= {homes.DEAD}
+    one = api.get(f"/v1/meters/{FIRST_ID + homes.TREBLE}").json()
+    assert one["history"][0] is not None
+    assert len(one["usual_wh"]) == 8
+    assert one["alarms"]
+    assert api.get("/v1/meters/1").status_code == 404
+
+
+def test_nobody_else_sees_a_meter_over_http(
+    scored: tuple[httpx.Client, dict[str, dict[str, str]]],
+) -> None:
+    """401 without a token, on loopback too; 403 for a reader's; and no metric names one."""
+    api, tokens = scored
+    api.headers.pop("Authorization", None)
+    for path in ("/v1/scores/nation", "/v1/alarms", f"/v1/meters/{FIRST_ID}"):
+        assert api.get(path).status_code == 401, path
+        assert api.get(path, headers=tokens["reader"]).status_code == 403, path
+    told = api.get("/metrics").text + api.get("/v1/health").text
+    assert not any(str(FIRST_ID + home) in told for home in range(homes.HOMES))

@@ -55,6 +55,7 @@ def test_a_curve_that_is_withheld_is_nowhere_to_be_seen_by_a_reader(clients: Cli
     for path in ("/v1/", "/v1/curves", f"/v1/curves?first={SUNDAY}", "/v1/changes"):
         assert HELD not in api.get(path).text, path
         assert HELD in api.get(path, headers=analyst).text, path
+    assert HELD not in api.get("/metrics").text
     for path in ("", "/comparison", f"/revisions?first={SUNDAY}"):
         refused = api.get(f"/v1/curves/{HELD}{path}")
         assert refused.status_code in (403, 404, 422), path

@@ -17,7 +17,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from wattstorm import __version__
 from wattstorm.readers.public import Public
 from wattstorm.readers.results import Results
-from wattstorm.serve import changes, curves, forecasts, health, metrics, problems
+from wattstorm.serve import changes, curves, forecasts, health, metrics, problems, scores
 from wattstorm.serve.access import Access
 from wattstorm.serve.fanout import Fanout
 from wattstorm.serve.state import View
@@ -54,12 +54,12 @@ def make_app(settings: Settings, results: Results) -> FastAPI:
     app.state.public = View(public, Fanout(public, settings.serve.followers))
     app.state.access = Access(settings)
     app.state.metrics = metrics.registry_of(
-        results, [app.state.all.fanout, app.state.public.fanout]
+        results, public, [app.state.all.fanout, app.state.public.fanout]
     )
     # A page of elsewhere whose name was made to mean this address must not read here.
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.serve.names))
     problems.install(app)
-    for part in (curves, forecasts, changes, health, metrics):
+    for part in (curves, forecasts, scores, changes, health, metrics):
         app.include_router(part.router)
     _document(app)
     return app

@@ -52,9 +52,10 @@ def metrics(request: Request) -> Response:
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
-def registry_of(results: Results, fanouts: Sequence[Fanout]) -> CollectorRegistry:
+def registry_of(results: Results, public: Results, fanouts: Sequence[Fanout]) -> CollectorRegistry:
+    """public: of whose curves the metrics may speak, as readers see them."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(StoreCollector(results))
+    registry.register(StoreCollector(results, public))
     registry.register(ServerCollector(fanouts))
     return registry
 
@@ -77,8 +78,8 @@ class ServerCollector(Collector):
 class StoreCollector(Collector):
     """The stream's, as the store has them."""
 
-    def __init__(self, results: Results) -> None:
-        self._results = results
+    def __init__(self, results: Results, public: Results) -> None:
+        self._results, self._public = results, public
         self._lock = threading.Lock()
         self._held: tuple[float, list[Family]] = 0.0, []
 
@@ -94,7 +95,7 @@ class StoreCollector(Collector):
         try:
             found = [
                 *(*_accounts(self._results), *_tasks(self._results)),
-                *(*_curves(self._results), *_forecasts(self._results)),
+                *(*_curves(self._public), *_forecasts(self._public)),
             ]
         except StoreError:
             return [_gauge("up", "the store answers", 0)]
