@@ -27,7 +27,7 @@ def api(
 ) -> Iterator[httpx.Client]:
     """Who asks needs a token: so that it is seen where none is asked for."""
     settings = settings_for(redis, tmp_path_factory.mktemp("d"), anonymous="none", burst=100_000)
-    secret = TokenFile.of(settings).add("tester", "reader")
+    secret = TokenFile.of(settings).add("tester", "analyst")
     with serving(settings) as client:
         client.headers["Authorization"] = f"Bearer {secret}"
         yield client
