@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -111,15 +112,15 @@ class Scores:
     def writes(self) -> Writes:
         named: dict[str, str] = {}
         events, raised = [], 0
-        days = [(False, day) for day in self._closed]
-        days += [(True, day) for day in self._running()]
-        if days:
+        if self._closed or self._touched:
             register = self.register()
-        for running, day in days:
+        # One after the other: a day of a part takes as much memory as all that lasts of it.
+        closed, running = ((False, d) for d in self._closed), ((True, d) for d in self._running())
+        for runs, day in chain(closed, running):
             names = Names(register, self.number * register.partition_size + day.first, day)
             for scope, said in scopes_of(day, names, self.settings).items():
-                named[scope_field(running, scope, day.first)] = json.dumps(said)
-            alarms = None if running else alarms_of(day, names, self.settings)
+                named[scope_field(runs, scope, day.first)] = json.dumps(said)
+            alarms = None if runs else alarms_of(day, names, self.settings)
             if alarms is not None:
                 raised += len(alarms["alarms"])
                 events.append(Event(ALARMS, "", json.dumps(alarms).encode(), self.alarm_bytes))

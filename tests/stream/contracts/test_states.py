@@ -58,7 +58,10 @@ class TestPeaks(StateContract):
         return some_entries()
 
 
-class TestSums(StateContract):
+class OfRegister(StateContract):
+    """States that want to know the meters of a small register."""
+
+    __test__ = False
     register: Register
 
     @pytest.fixture(autouse=True)
@@ -66,6 +69,10 @@ class TestSums(StateContract):
         source = tmp_path / "meters.csv"
         register_rows(METERS).write_csv(source)
         self.register = build_register([source], tmp_path / "register", partition_size=METERS)
+
+
+class TestSums(OfRegister):
+    __test__ = True
 
     def new(self) -> State:
         return Sums.at_first(0, self.scalars(), Versions(self.register.directory))
@@ -124,16 +131,10 @@ class TestForecasts(StateContract):
 RULES_AT_SIX = str(replace(forecasting.RULES, issues=(0, 360)))
 
 
-class TestScores(StateContract):
+class TestScores(OfRegister):
     """Two parts of a partition, running days and closed ones, one of which closes late."""
 
-    register: Register
-
-    @pytest.fixture(autouse=True)
-    def _a_register(self, tmp_path: Path) -> None:
-        source = tmp_path / "meters.csv"
-        register_rows(METERS).write_csv(source)
-        self.register = build_register([source], tmp_path / "register", partition_size=METERS)
+    __test__ = True
 
     def new(self) -> State:
         return Scores(0, Settings.load(environ={}).scores, lambda: self.register, 1000)
