@@ -15,11 +15,13 @@ from tests.readers.publishing import LABELS, NOBODY, PARIS, Published
 from tests.register.registers import register_rows
 from tests.serve.conftest import SUNDAY, serving, settings_for
 from tests.servers import TestServer
+from tests.stream.town import wait_until
 from wattstorm.engine.watch import Watch
 from wattstorm.files.meters import build_register
 from wattstorm.metering.results import SlotResult, SlotRows
 from wattstorm.readers.public import Public
 from wattstorm.readers.results import Results
+from wattstorm.serve.page.feed import Feed
 from wattstorm.serve.tokens import TokenFile
 from wattstorm.settings import Settings
 
@@ -111,3 +113,24 @@ def test_a_curve_that_one_meter_dominates_is_withheld(redis: TestServer, tmp_pat
         withheld = Public(results.connection, settings).withheld
     assert "tariff:tariff_05" in withheld
     assert "region:region_2" in withheld
+
+
+def test_the_page_shows_what_a_reader_may_see(
+    redis: TestServer, publish: Published, clients: Clients, tmp_path: Path
+) -> None:
+    """In what it loads at its start, and in what it is told later."""
+    feed = Feed(lambda: Public.open(settings_for(redis, tmp_path)))
+    feed.start()
+    try:
+        wait_until(lambda: feed.now.views, 10, "the page's curves")
+        later = {label: SlotResult(50, 4, 10, 1, False) for label in LABELS}
+        later["nation"] = SlotResult(100, 9, 10, 1, False)
+        publish.store.write(FEW // 48, {(0, FEW + 1): SlotRows(later)}, [0], NOBODY)
+        place = FEW + 1 - PARIS.day_slots(SUNDAY)[0]
+        wait_until(lambda: feed.now.views["nation"].rows[place], 10, "the newest slot")
+        views = feed.now.views
+        assert set(views) == {"nation", "tariff:a"}
+        assert [views["tariff:a"].rows[place + back] for back in (-1, 0)] == [None, None]
+        assert views["tariff:a"].rows[place - 2] is not None
+    finally:
+        feed.stop()

@@ -8,6 +8,7 @@ import typer
 
 from wattstorm.cli.common import say, settings_of
 from wattstorm.cli.output import print_json, table
+from wattstorm.readers.public import Public
 from wattstorm.readers.results import Results
 
 tokens = typer.Typer(help="Who may ask.", no_args_is_help=True, rich_markup_mode=None)
@@ -35,7 +36,7 @@ def serve(
     check_address(settings)
     with Results.open(settings) as results:
         app = make_app(settings, results)
-        mount(app, lambda: Results.open(settings))
+        mount(app, lambda: Public.open(settings))  # who sees the page needs no token
         Server(app, settings, lambda address: print(address, flush=True)).run()
     say("stopped")
 

@@ -43,7 +43,6 @@ class Public(Results):
         return int(self._card.get("group_size", 1))
 
     def shown(self, rows: Mapping[str, SlotResult]) -> dict[str, SlotResult]:
-        """Of one slot's rows those that may be seen."""
         known, least = set(self.labels), self.group_size
         mine = {label: row for label, row in rows.items() if label in known}
         if any(0 < row.readings < least for row in mine.values()):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Final
 
 from wattstorm.errors import UsageError
 from wattstorm.metering.block import Channel
+from wattstorm.metering.results import SlotResult
 from wattstorm.metering.slots import LocalCalendar, SlotGrid
 from wattstorm.setting_values import closest
 from wattstorm.settings import Settings
@@ -35,6 +36,10 @@ class Reader:
     def labels(self) -> list[str]:
         """Scopes that have curves: "nation", "tariff:base_6", "region:north"."""
         return list(json.loads(self._card.get("labels", "[]")))
+
+    def shown(self, rows: Mapping[str, SlotResult]) -> dict[str, SlotResult]:
+        """Of one slot's rows, by label, those that this client may see."""
+        return dict(rows)
 
     @cached_property
     def calendar(self) -> LocalCalendar:

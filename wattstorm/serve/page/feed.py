@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from wattstorm.errors import LogGap, WattstormError
-from wattstorm.metering.results import SlotChange
+from wattstorm.metering.results import SlotChange, SlotResult
 from wattstorm.metering.slots import day_number
 from wattstorm.readers.results import Results
 from wattstorm.serve.page.board import KEPT_DAYS, Board
@@ -77,9 +77,8 @@ class Feed:
 
     def _follow(self, results: Results) -> None:
         """Load the newest days, then apply what the log says, until it has to be loaded anew."""
-        fresh = Results(
-            results.connection, results.settings
-        )  # what it knew of the store may be old
+        # What it knew of the store may be old.
+        fresh = type(results)(results.connection, results.settings)
         log = Log(results.connection, results.settings.store.prefix, name=SLOTS)
         position = log.status(0).tail
         board, pulse = _load(fresh), Pulse()
@@ -125,7 +124,8 @@ class _Reader:
         last = min(log.status(0).tail, position + _AT_ONCE)
         for entry in log.read(0, position + 1, last):
             if entry.kind == SLOT_KIND:  # others are for who forecasts: models, weather, prices
-                self.board.apply(SlotChange.from_json(entry.data))
+                change = SlotChange.from_json(entry.data)
+                self.board.apply(replace(change, rows=self.results.shown(change.rows)))
                 self.changed_ms = entry.arrived_ms
         self._stale = True
         return last
@@ -163,9 +163,12 @@ class _Reader:
         self._foretold = time.monotonic() + FORECASTS_S
         day = self.board.today + timedelta(days=1)
         store = ForecastStore(self.results.connection, self.results.settings.store.prefix)
-        found = Outlook(
-            day, store.all_of_day(day_number(day) - 1), store.all_of_day(day_number(day))
+        known = set(self.results.labels)
+        today, tomorrow = (
+            {label: rows for label, rows in store.all_of_day(number).items() if label in known}
+            for number in (day_number(day) - 1, day_number(day))
         )
+        found = Outlook(day, today, tomorrow)
         if found != self._outlook:
             self._outlook, self._stale = found, True
 
@@ -184,6 +187,11 @@ def _load(results: Results) -> Board:
     days = results.utc_days()[-KEPT_DAYS - 1 :]
     if days and board.labels:
         store = Store(results.connection, results.settings.store.prefix).results
+        by_slot: dict[int, dict[str, SlotResult]] = {}
         for label, rows in store.curves(0, board.labels, days).items():
-            board.put(label, rows)
+            for slot, row in rows.items():
+                by_slot.setdefault(slot, {})[label] = row
+        shown = {slot: results.shown(rows) for slot, rows in by_slot.items()}
+        for label in board.labels:
+            board.put(label, {slot: rows[label] for slot, rows in shown.items() if label in rows})
     return board
