@@ -80,3 +80,7 @@ def test_a_dry_run_knows_which_days_are_closed(ready: Wattstorm) -> None:
     done = ready("ingest", "--dry-run", old, code=4)
     assert "too_old 1" in done.stdout
     assert "all in one command" in done.stderr
+    assert ready("stores").stdout.splitlines()[1:] == ["wattstorm"]
+    assert "would go" in ready("reset", code=2).stderr
+    ready("reset", "--yes")
+    assert "too_old" not in ready("ingest", "--dry-run", old).stdout

@@ -6,7 +6,7 @@ import typer
 
 from wattstorm.cli import ingest_options as opt
 from wattstorm.cli.common import Store, open_register, open_store, say, settings_of
-from wattstorm.cli.ingest_report import print_source, said_of, too_many_refused
+from wattstorm.cli.ingest_report import interrupted, print_source, said_of, too_many_refused
 from wattstorm.cli.progress import Terminal
 from wattstorm.errors import UsageError
 from wattstorm.files.columns import Wanted
@@ -113,15 +113,19 @@ def ingest(
             intake = Intake(store.connection, settings.store.prefix)
             source = source.versioned(intake.next_replacement())
         with Terminal() as terminal:
-            sent = send_files(
-                store.connection,
-                settings,
-                register,
-                source,
-                channel=of_channel,
-                block=block,
-                listener=terminal,
-            )
+            try:
+                sent = send_files(
+                    store.connection,
+                    settings,
+                    register,
+                    source,
+                    channel=of_channel,
+                    block=block,
+                    listener=terminal,
+                )
+            except KeyboardInterrupt:
+                say(interrupted(terminal.done, source.rows))
+                raise
         raise typer.Exit(_end(store, sent, wait, max_refused))
 
 

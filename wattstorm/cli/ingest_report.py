@@ -37,6 +37,14 @@ def print_source(source: Source, wanted: Wanted) -> None:
         say(f"{files}: {taken}; {rows:,} rows{pace}, {shown(first)} to {shown(last)}")
 
 
+def interrupted(done: int, rows: int) -> str:
+    """What was sent by then, and what the same command will do."""
+    return (
+        f"{done:,} of {rows:,} rows were dealt with; the same command sends all of them again, and "
+        "what is there already counts as doubles. `wattstorm run` goes on with what is in the log"
+    )
+
+
 def said_of(sent: Sent) -> str:
     reasons = ", ".join(f"{name} {n:,}" for name, n in sent.refused.items())
     return (

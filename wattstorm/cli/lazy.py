@@ -46,6 +46,8 @@ COMMANDS: Final[dict[str, Command]] = {
     "deactivate": Command("deploy:deactivate", "Pause it there; the log keeps what comes."),
     "activate": Command("deploy:activate", "Let it go on."),
     "storm": Command("storm:app", "A Storm cluster on this machine, for trials."),
+    "reset": Command("reset:reset", "Begin again: delete a stream's data."),
+    "stores": Command("reset:stores", "The streams that have data in the store."),
     "config": Command("config:app", "The settings in force: show."),
 }
 SETTINGS: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}

@@ -24,6 +24,7 @@ class Terminal:
             transient=True,
             disable=not sys.stderr.isatty(),
         )
+        self.done = 0
         self._task = self._bar.add_task("reading", total=None)
 
     def __enter__(self) -> Terminal:
@@ -37,4 +38,5 @@ class Terminal:
         say(message)
 
     def progress(self, done: int, total: int) -> None:
+        self.done = done
         self._bar.update(self._task, completed=done, total=total)
