@@ -101,7 +101,7 @@ def plan(seed: int) -> Plan:
     options = {
         "stream.open_days": rng.choice((1, 1, 2, 3)),
         "snapshot.every_s": rng.choice((0.3, 1.0, 3.0, 60.0)),
-        "batch.max_blocks": rng.choice((1, 3, 16)),
+        "batch.max_blocks": rng.choice((1, 3, 16, 16)),
         "batch.pending": rng.choice((1, 2, 4)),
         "batch.attempts": rng.choice((2, 3, 5)),
         "dead_letters.keep": rng.choice((0, 3, 10_000)),

@@ -10,6 +10,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import redis
 import redis.client
 import redis.connection
 import redis.event
@@ -31,9 +32,10 @@ def shortcuts() -> list[Put]:
         (bolts.minibatch, "warm_up", functools.cache(bolts.minibatch.warm_up)),
         (Joins, "_table", _once(Joins._table)),
         (redis.utils, "get_lib_version", functools.cache(redis.utils.get_lib_version)),
+        (redis.client.Redis, "_execute_command", _executed),
+        (redis.connection, "parse_url", functools.cache(redis.connection.parse_url)),
         (pool, "get_connection", _got),
         (pool, "release", _released),
-        (redis.client, "parse_himport_set_args", lambda _: None),
         (redis.client.CaseInsensitiveDict, "__init__", _upper),
     ]
     dispatcher = redis.event.EventDispatcher()  # one for all: nobody hears of its events
@@ -41,6 +43,19 @@ def shortcuts() -> list[Put]:
         put.append((module, "EventDispatcher", lambda: dispatcher))
         put += [(module, name, _nothing) for name in _MEASURES if hasattr(module, name)]
     return put
+
+
+def _executed(client: Any, *arguments: Any, **options: Any) -> Any:
+    """One command, as redis-py does it with `Retry(NoBackoff(), 0)`."""
+    connection = client.connection_pool.get_connection()
+    try:
+        connection.send_command(*arguments, **options)
+        return client.parse_response(connection, arguments[0], **options)
+    except (redis.ConnectionError, redis.TimeoutError):
+        connection.disconnect()
+        raise
+    finally:
+        client.connection_pool.release(connection)
 
 
 def _got(pool: Any) -> Any:

@@ -49,13 +49,13 @@ class Town:
         self.letters = [self._letter(pace) for _ in range(count)]
 
     def last_words(self) -> list[Letter]:
-        """Two more blocks a partition: doubles and corrections, which show what is remembered."""
+        """One more block a partition: doubles or corrections, which show what is remembered."""
         out = []
         for partition in range(self.partitions):
-            mine = [sent for sent in self._sent if sent[0] == partition] or [None]
-            for who, change in (("a", 0), ("b", 1)):
-                block = self._again(mine[-1], change) if mine[-1] else self._near(partition, 1)
-                out.append(Letter(who, partition, block, self.now))
+            mine = [sent for sent in self._sent if sent[0] == partition]
+            change = self.rng.randrange(2)
+            block = self._again(mine[-1], change) if mine else self._near(partition, 1)
+            out.append(Letter("ab"[change], partition, block, self.now))
         return out
 
     # --- blocks
