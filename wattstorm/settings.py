@@ -49,7 +49,7 @@ CONFIG_FILE = "wattstorm.toml"
 ENV_PREFIX = "WATTSTORM_"
 PASSWORD_VARIABLE = "WATTSTORM_STORE_PASSWORD"
 # Variables with our prefix that are no setting.
-OTHER_VARIABLES = frozenset({"WATTSTORM_CONFIG", PASSWORD_VARIABLE})
+OTHER_VARIABLES = frozenset({"WATTSTORM_CONFIG", "WATTSTORM_LOG", PASSWORD_VARIABLE})
 
 
 class Row(NamedTuple):

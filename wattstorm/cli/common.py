@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from wattstorm.errors import WattstormError
+from wattstorm.logs import to_stderr
 from wattstorm.settings import Settings
 
 if TYPE_CHECKING:  # imported where they are used: a command that needs neither starts sooner
@@ -89,11 +90,7 @@ def complain(error: WattstormError) -> None:
 
 
 def log_to_stderr(verbose: bool) -> None:
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO if verbose else logging.WARNING,
-        format="%(levelname)s %(name)s: %(message)s",
-    )
+    to_stderr(logging.INFO if verbose else logging.WARNING, "%(levelname)s %(name)s: %(message)s")
 
 
 def parse_date(text: str) -> date:

@@ -29,6 +29,7 @@ from wattstorm.engine.components import Component, load_topology, task_name
 from wattstorm.engine.task import Task, targets_of
 from wattstorm.engine.wires import Place, Wires
 from wattstorm.errors import EngineError
+from wattstorm.logs import to_stderr
 from wattstorm.processes import end_with_parent
 
 BEAT_S = 1.0
@@ -162,9 +163,7 @@ def main() -> int:
     threading.Thread(target=hand.watch, daemon=True, name="hand").start()
     os.set_blocking(job["beat"], False)
     name = job["process"]
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format=f"{name}: %(levelname)s %(name)s: %(message)s"
-    )
+    to_stderr(logging.INFO, f"{name}: %(levelname)s %(name)s: %(message)s", name)
     try:
         run(job, hand)
     except Exception:
