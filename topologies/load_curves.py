@@ -51,7 +51,7 @@ class LoadCurves(Topology):
     forecast = ForecastBolt.spec(
         inputs={publish: Grouping.GLOBAL},
         par=1,
-        config=needs(400, 20, **TICK),
+        config=needs(640, 20, **TICK),
     )
     segments = SegmentsSpout.spec(par=1, config=needs(128, 5, **SCORED))
     score = ScoreBolt.spec(

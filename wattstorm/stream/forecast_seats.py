@@ -134,8 +134,9 @@ class Seat:
         vars(self).update(what)
 
     def remember(self, day: int, journal: Journal) -> None:
-        """As it stands before `day` is forecast, for a correction that comes later."""
-        states = {version: to_arrays(each) for version, each in self.learners.items()}
+        """As the live one stands before `day` is forecast, for a correction that comes later. The
+        others keep what they learned: a base takes as much memory as a forecaster."""
+        states = {self.live: to_arrays(self.forecaster)}
         self.set(journal, bases=(*self.bases, Base(day, states))[-BASES:])
 
     def again(
@@ -151,7 +152,7 @@ class Seat:
         learners = dict(self.learners)
         for version, old in self.learners.items():
             if version not in base.states:
-                continue  # it came later; it has learned nothing of that day
+                continue  # unseen, or it came later
             learners[version] = new = Forecaster(old.models)
             restore(new, base.states[version])
             for day in range(base.day, until):
