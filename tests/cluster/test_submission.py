@@ -9,9 +9,20 @@ import sys
 from pathlib import Path
 
 import pytest
+from streamparse import Topology
 
-from wattstorm.cluster.submission import OPTIONS_VARIABLE, STORM, pre_submit, topology_options
+from spouts.readings import ReadingsSpout
+from spouts.segments import SegmentsSpout
+from wattstorm.cluster.submission import (
+    OPTIONS_VARIABLE,
+    STORM,
+    pre_submit,
+    set_tasks,
+    topology_options,
+)
+from wattstorm.engine.components import components
 from wattstorm.settings import Settings
+from wattstorm.tuples import WHEN
 
 CHILDOPTS = "topology.worker.childopts"
 
@@ -54,3 +65,18 @@ def test_no_executor_of_storm_spins_while_it_waits() -> None:
     """Storm's own default asks 1,000 times with a nap of nanoseconds before it sleeps."""
     for strategy in ("bolt", "backpressure"):
         assert STORM[f"topology.{strategy}.wait.progressive.level2.count"] == 0
+
+
+def test_what_a_setting_switches_off_is_not_submitted() -> None:
+    """Scores stay out of the topology that Storm gets, unless the settings want them."""
+
+    class Curves(Topology):
+        readings = ReadingsSpout.spec(par=1)
+        segments = SegmentsSpout.spec(par=1, config={WHEN: "scores.enabled"})
+
+    for on in (True, False):
+        settings = Settings.load(environ={}, options={"scores.enabled": on})
+        table = components(Curves.specs, 4, settings=settings)
+        assert [c.name for c in table] == ["readings", "segments"][: 1 + on]
+        set_tasks(Curves, {component.name: component.tasks for component in table})
+        assert set(Curves.thrift_topology.spouts) == {component.name for component in table}
