@@ -61,9 +61,9 @@ class Mixture:
         experts: float64[S, K].
         """
         x = np.where(awake, experts, 0.0)
-        plain = (
-            awake / np.maximum(loss, TINY) ** 2 if (loss > 0).all() else awake.astype(np.float64)
-        )
+        # losses over the least of them, so that a nation's Wh weigh as a town's MW do
+        near = loss.min() / loss if (loss > 0).all() else np.ones_like(loss)
+        plain = awake * near**2
         plain /= np.maximum(plain.sum(axis=-1, keepdims=True), TINY)
         rules = (self.weights(awake) * x).sum(axis=-1).sum(axis=0)
         return np.asarray((rules + (plain * x).sum(axis=-1)) / 3)

@@ -168,6 +168,17 @@ def test_intervals_cover_what_they_say_on_days_never_seen() -> None:
     assert (np.diff(played.quantiles[:, test], axis=0) >= 0).all()
 
 
+def test_the_mixture_is_the_same_in_any_unit() -> None:
+    """In mWh, too, the weights add up to one: a nation's losses squared are greater than 10^12."""
+    experts, awake = np.array([[90.0, 100.0, 130.0]]), np.ones((1, 3), bool)
+    loss = np.array([1.0, 2.0, 4.0])
+    mixture = Mixture.start(3, 1)
+    small = mixture.answer(experts, awake, loss)
+    large = mixture.answer(experts * 1e9, awake, loss * 1e9)
+    np.testing.assert_allclose(large / 1e9, small, rtol=1e-12)
+    assert 90 < small[0] < 110
+
+
 def test_the_mixture_finds_the_better_expert_and_forgives_a_sleeper() -> None:
     """The good expert sleeps every third day; it has nearly all weight when it is awake."""
     rng = np.random.default_rng(3)
