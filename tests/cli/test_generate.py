@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import subprocess
 import threading
 from pathlib import Path
 from urllib.error import URLError
@@ -140,14 +141,17 @@ def test_the_demo_is_as_its_ledger_foretells_and_goes_on_with_its_page(tmp_path:
     """What it prints is exact; then its page is there, the town's next day begins on it, and Ctrl-C
     ends all of it well."""
     process = Wattstorm(tmp_path).start("demo", "--homes", 3000)
-    assert process.stdout is not None
-    limit = threading.Timer(240, process.kill)
-    limit.start()
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if line.startswith("The town goes on"):
-            break
+    try:
+        lines = _until_it_goes_on(process)
+        address = lines[-1].split()[-1]
+        wait_until(lambda: "Monday 7 April 2025" in _page(address), 60, "the next day on the page")
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors
+    with pytest.raises(URLError):
+        _page(address)
     told = "".join(lines)
     assert "all as foretold, to the Wh" in told
     assert "2025-03-30   8 °C     46" in told
@@ -160,14 +164,20 @@ def test_the_demo_is_as_its_ledger_foretells_and_goes_on_with_its_page(tmp_path:
     assert found
     assert int(found[1].replace(",", "")) > 1_990_000
     assert re.search(r"^curves = counters on 15 days$", told, re.MULTILINE)
-    address = lines[-1].split()[-1]
-    wait_until(lambda: "Monday 7 April 2025" in _page(address), 60, "the next day on the page")
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+
+
+def _until_it_goes_on(process: subprocess.Popen[str]) -> list[str]:
+    """The lines that the demo printed so far; it has four minutes."""
+    assert process.stdout is not None
+    limit = threading.Timer(240, process.kill)
+    limit.start()
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if line.startswith("The town goes on"):
+            break
     limit.cancel()
-    assert process.returncode == 0, errors
-    with pytest.raises(URLError):
-        _page(address)
+    return lines
 
 
 def _page(address: str) -> str:
