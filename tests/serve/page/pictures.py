@@ -33,7 +33,7 @@ def main(address: str) -> None:
             )
             page.goto(address.rstrip("/") + path)
             if path == "/":
-                page.wait_for_function(EVENING, timeout=120_000)
+                page.wait_for_function(EVENING, timeout=90_000)
             page.wait_for_timeout(1000)
             page.screenshot(path=OUT / f"{name}.png")
             page.close()
