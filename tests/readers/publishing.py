@@ -33,10 +33,13 @@ class Published:
     def __call__(self, slots: dict[int, int], *, final: bool = True, channel: int = 0) -> None:
         """slot → Wh of the nation, of which tariff a has a third."""
         self.revision += 1
+        days: dict[int, dict[tuple[int, int], SlotRows]] = {}
         for slot, wh in slots.items():
             shares = {"nation": wh, "tariff:a": wh // 3, "tariff:b": wh - wh // 3}
             rows = {name: SlotResult(n, 9, 10, self.revision, final) for name, n in shares.items()}
-            self.store.write(slot // 48, {(channel, slot): SlotRows(rows)}, [0], NOBODY)
+            days.setdefault(slot // 48, {})[channel, slot] = SlotRows(rows)
+        for day, of_day in days.items():
+            self.store.write(day, of_day, [0], NOBODY)
 
     def trim(self, first: int) -> None:
         """The log of slots loses its first entries, as at its bound."""
