@@ -36,7 +36,7 @@ def ingest(wattstorm: Wattstorm, *rows: str) -> str:
     source = wattstorm.directory / "readings.csv"
     text = "".join(f"{i},{DAY}T10:00:00+02:00,{kwh},{version}\n" for i, kwh, version in lines)
     source.write_text("meter,time,energy_kwh,version\n" + text)
-    return wattstorm("ingest", source).stdout
+    return wattstorm("ingest", source, "--max-refused", 1).stdout
 
 
 def row(wattstorm: Wattstorm, scope: str = "national", name: str = "") -> tuple[int, int]:
@@ -45,9 +45,9 @@ def row(wattstorm: Wattstorm, scope: str = "national", name: str = "") -> tuple[
     assert not status["alarms"]
     assert all(balance["holds"] for balance in status["balances"])
     of = [scope, *([name] if name else []), "--date", DAY]
-    _, line = wattstorm("results", *of, "--csv").stdout.splitlines()
-    cells = line.split(",")
-    return int(cells[3]), int(cells[4])
+    lines = [line.split(",") for line in wattstorm("results", *of, "--csv").stdout.splitlines()]
+    (cells,) = [cells for cells in lines if cells[1] == f"{DAY}T08:00:00Z"]
+    return int(cells[3] or 0), int(cells[4])
 
 
 class Running:
