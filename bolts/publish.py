@@ -15,7 +15,7 @@ from typing import Any
 
 from streamparse import Bolt
 
-from wattstorm.errors import RegisterError, StoreError
+from wattstorm.errors import FewerPartitions, RegisterError, StoreError
 from wattstorm.metering.aggregates import added
 from wattstorm.metering.results import SlotRows, slot_rows
 from wattstorm.store.closing import Folding
@@ -96,7 +96,8 @@ class PublishBolt(CheckedEmits, Bolt):
                 self.emit((len(ordered),), anchors=[])
             self.told.clear()
             self.down = False
-        except (StoreError, RegisterError) as error:
+        except (StoreError, RegisterError, FewerPartitions) as error:
+            # Of more partitions the next tick knows; this one may have slept while they came.
             if not self.down:
                 self.logger.error("results wait: %s", error)
             self.down = True

@@ -20,6 +20,7 @@
     └── StreamError                    1   the transactional contract says no
         ├── FencedOff                      another task owns the partition now
         ├── FenceMoved                     the fence is not where this task left it
+        ├── FewerPartitions                a publisher slept while a register added partitions
         ├── LogGap                         entries that a batch names are no longer in the log
         ├── LogFull                        the backlog bound is reached and nobody consumes
         ├── BlocksLost                     the store lost blocks that the producer no longer holds
@@ -149,6 +150,10 @@ class FenceMoved(StreamError):
             f"partition {partition}: the fence stands at {found}, this task left it at {expected}",
             "the task drops its memory and starts again from a snapshot that the store knows",
         )
+
+
+class FewerPartitions(StreamError):
+    """Who wants to publish does not know of partitions that others have published of."""
 
 
 class LogGap(StreamError):

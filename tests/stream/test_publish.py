@@ -170,6 +170,24 @@ def test_a_late_publisher_overwrites_nothing(
     assert row(town, 5).wh == 20_000
 
 
+def test_who_slept_while_a_partition_came_lives_and_publishes_later(
+    town: Town, aggregate: Part
+) -> None:
+    """It read its sums before a register added one, of which another publisher knew by then."""
+    slow, quick = started(PublishBolt, town), started(PublishBolt, town)
+    feed(aggregate, town, 0, 5, 1, meters=50)
+    quick.tick()
+    feed(aggregate, town, 0, 5, 2)
+    slow.component.partitions = range(1)
+    slow.tick()
+    assert row(town, 5).wh == 5_000
+    assert dirty(town) == {(0, DAY0 + 5)}
+    slow.component.grow(2)
+    slow.tick()
+    assert row(town, 5).wh == 10_000
+    assert dirty(town) == set()
+
+
 def test_what_changes_while_it_publishes_stays_dirty(town: Town, aggregate: Part) -> None:
     """A commit between the reading of the sums and the clearing is published next time."""
     publish = started(PublishBolt, town)

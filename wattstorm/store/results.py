@@ -28,7 +28,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from wattstorm.errors import StoreError, StreamError
+from wattstorm.errors import FewerPartitions, StoreError
 from wattstorm.metering.block import Channel
 from wattstorm.metering.results import SlotChange, SlotResult, SlotRows
 from wattstorm.store.connection import Connection
@@ -211,7 +211,7 @@ class ResultStore:
         moved = False
         for slots_asked, verdicts in zip(order, answers, strict=True):
             if verdicts is None:
-                raise StreamError(
+                raise FewerPartitions(
                     f"results of day {utc_day} were written with more partitions than "
                     f"{len(seen.stamp)}",
                     "use another store.prefix, or an empty store",
