@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 FIRST, LAST = date(2025, 3, 24), date(2025, 4, 6)
 CELSIUS = (12, 11, 12, 11, 10, 9, 8, 3, 1, 0, 2, 7, 10, 12)
 """Daily means: a cold spell from 31 March to 3 April, after the clocks changed on the 30th."""
-TOMORROW_C = 13
-"""What is foretold for the day after."""
 HOMES, SEED, ZONE = 200_000, 7, "Europe/Paris"
+LATER = demo_live.celsius_after(LAST, CELSIUS[-1], SEED)
+"""Of the days after: what the town's homes go on by, and what is foretold."""
 
 
 def demo(
@@ -84,6 +84,7 @@ def _run(data: Path, workers: int, homes: int, port: int) -> bool:
     """port: of the page; 0: no page, and an end after the two weeks."""
     from generator.feed import ledger
     from generator.feed.producers import Sending
+    from generator.town.outputs import days_from
     from generator.town.register import write_register
 
     out, begun = console(), time.monotonic()
@@ -111,7 +112,8 @@ def _run(data: Path, workers: int, homes: int, port: int) -> bool:
         watch.introduce()
         demo_forecast.prepare(
             *(settings, store.connection, register, job.town.calendar),
-            *(job.days, (*CELSIUS, TOMORROW_C)),
+            days_from(FIRST, LAST + timedelta(demo_live.FORETOLD_DAYS)),
+            (*CELSIUS, *LATER),
         )
         page = stack.enter_context(demo_live.page(data, port)) if port else None
         if page:
@@ -164,7 +166,8 @@ def _job(settings: Settings) -> Job:
     from wattstorm.metering.slots import day_number
 
     days = days_from(FIRST, LAST)
-    driver = from_temperatures([day_number(day) for day in days], CELSIUS, seed=SEED)
+    known = range(day_number(FIRST), day_number(LAST) + len(LATER) + 1)
+    driver = from_temperatures(known, (*CELSIUS, *LATER), seed=SEED)
     town = Town(seed=SEED, time_zone=ZONE, driver=driver, threads=2)
     return Job(
         town,
