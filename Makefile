@@ -25,7 +25,7 @@ demo: $(VENV)/.run
 test: system $(VENV)/.all
 	$(BIN)/python requirements/pins.py requirements.txt
 	$(MAKE) --no-print-directory lint
-	$(BIN)/pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder $(ARGS)
+	$(BIN)/pytest -n $(JOBS) $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check -q .

@@ -79,14 +79,14 @@ def test_deployed_watched_and_drained_from_the_command_line(
     feeding.start()
     here.names.append("wattstorm")  # ended with the test, whatever happens
     said = shell("deploy", "--env", "here", "--aggregates", "3")
-    assert "5 tasks after" in said
+    assert "6 tasks after" in said
     feeding.finish()
     assert "Storm topology" in shell("run", code=1)  # not beside the cluster's
     status = json.loads(shell("status", "--env", "here", "--json"))
     assert status["storm"]["status"] == "ACTIVE"
     counts = {row["component"]: row for row in status["storm"]["components"]}
     assert counts["aggregate"]["tasks"] == 3
-    assert len([w for w in status["workers"] if w["alive"]]) == 5
+    assert len([w for w in status["workers"] if w["alive"]]) == 6
     assert "storm      wattstorm-" in shell("status", "--env", "here")
     shell("deactivate", "--env", "here")
     assert " INACTIVE, up" in shell("status", "--env", "here")
