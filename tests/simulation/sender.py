@@ -19,8 +19,8 @@ class Sender:
 
     `at`: the next letter. `sent`: (partition, bytes) of all blocks that it was to send. `lost`,
     `taken`: it said that blocks are missing in the log, or that another process has its name.
-    `strayed`: partitions of one that began while the address led elsewhere, and has sent them
-    nothing at home since.
+    `strayed`: partitions of one that began, or sent them something, while the address led
+    elsewhere, and has sent them nothing at home since.
     """
 
     def __init__(self, world: World, name: str, at: int = 0) -> None:
@@ -42,11 +42,12 @@ class Sender:
 
     @property
     def done(self) -> bool:
-        """Nothing is left to send, or nobody who could."""
+        """Nothing is left to send or to be held until it is safe, or nobody who could."""
         if self.actor.dead or self.taken:
             return True
-        ended = self.at == len(self.letters) and not self.actor.busy
-        return ended and self.producer is not None and not self.producer.lanes.pending
+        if self.at < len(self.letters) or self.actor.busy or self.producer is None:
+            return False
+        return not (self.producer.lanes.pending or self.producer.lanes.held_bytes)
 
     def send(self, count: int, incident: Incident | None = None) -> None:
         self.actor.run(lambda: self._send(count), incident)
@@ -65,6 +66,8 @@ class Sender:
             producer.flush()
             if self.world.away is None:
                 self.strayed -= appended  # or home had said that it does not know its numbers
+            else:
+                self.strayed |= {lane.partition for lane in producer.lanes if lane.held}
         except BlocksLost:
             self.lost = True
         except (LogFull, StoreError):

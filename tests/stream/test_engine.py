@@ -293,7 +293,13 @@ def test_a_task_tells_what_it_measured_with_its_heartbeat(
     of = {row["component"]: row["instruments"] for row in beats(town)}
     assert of["aggregate"]["ms"]["commit"]["n"] > 0
     assert of["aggregate"]["ms"]["commit"]["p99"] >= of["aggregate"]["ms"]["commit"]["p50"] > 0
-    assert of["readings"]["counters"]["batches"] > 0
+
+    def planned() -> int:
+        """A source beats by itself, though it is in the process of who sums."""
+        counters = [row["instruments"]["counters"] for row in beats(town, "readings")]
+        return sum(counter.get("batches", 0) for counter in counters)
+
+    wait_until(planned, 10, "the heartbeat of a source that planned batches")
     wait_until(
         lambda: sum(row["instruments"]["levels"]["partitions"] for row in beats(town, "agg")) == 4,
         10,
@@ -363,7 +369,7 @@ def test_a_producer_with_an_old_register_leaves_the_stores_card_as_it_is(
     with town.connect() as connection:
         watch = Watch(connection, town.settings, old)
         watch.meet()
-        assert watch.results.meta() == watch.card, "an empty store is given one"
+        assert watch.card.items() <= watch.results.meta().items(), "an empty store is given one"
         Watch(connection, town.settings, town.register).introduce()
         watch.meet()
         assert watch.results.meta()["partitions"] == "4"

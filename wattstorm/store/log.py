@@ -48,7 +48,7 @@ class Appended(NamedTuple):
 
     status: "new"; "double", it is there already; "gap", earlier numbers are
     missing; "full"; "shed", counted and dropped; "taken", a newer process uses
-    the producer's name; "elsewhere", the number was used here before this session. position:
+    the producer's name; "unclaimed", this session did not claim it in this store. position:
     in the log if new, else 0. last_number: the last one that the store has of this producer in
     this partition.
     """

@@ -176,15 +176,13 @@ class Producer:
         for (lane, _), answer in zip(chosen, answers, strict=True):
             if answer.status == "taken":
                 raise self._name_taken()
-            if answer.status == "elsewhere":
-                raise self._elsewhere(lane, answer.last_number)
             if lane.partition in stuck:
                 continue
-            if answer.status in ("full", "gap"):
+            if answer.status in ("full", "gap", "unclaimed"):
                 # Those behind it in the lane met a gap for its sake.
                 stuck.add(lane.partition)
                 lane.full = answer.status == "full"
-                self._unsure |= answer.status == "gap"
+                self._unsure |= not lane.full
             else:
                 self._taken(lane, shed=answer.status == "shed")
 

@@ -12,17 +12,14 @@ if stored then
   last = tonumber(digits)
 end
 -- Sessions begin with the store's clock at a fixed width: a smaller one is an older process.
-local number, claimed = tonumber(ARGV[1]), session == ARGV[7]
+local number = tonumber(ARGV[1])
 if ARGV[7] ~= '' then
   if ARGV[7] < session then return {'taken', 0, last} end
-  session = ARGV[7]
+  -- It claimed the name in another store, where the address led meanwhile, and counted its blocks
+  -- there; or this one has lost the claim. What its numbers are worth here it must ask.
+  if ARGV[7] > session then return {'unclaimed', 0, last} end
 end
-if number <= last then
-  -- A number that was used before this process claimed the name is no double of its blocks: it
-  -- counted them in another store, where the address led meanwhile.
-  if ARGV[7] ~= '' and not claimed then return {'elsewhere', 0, last} end
-  return {'double', 0, last}
-end
+if number <= last then return {'double', 0, last} end
 if number > last + 1 then return {'gap', 0, last} end
 
 local head = redis.call('HMGET', KEYS[2], 'appended', 'committed', 'trimmed')
