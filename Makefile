@@ -1,7 +1,7 @@
 # Start here: `make help`.
 PYTHON ?= python3
 VENV   ?= .venv
-JOBS   ?= 0
+JOBS   ?= 2
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip install --disable-pip-version-check --no-input --progress-bar off -q
 
@@ -13,7 +13,7 @@ help:
 	@echo '                  and its page until Ctrl-C (without: make demo ARGS=--once;'
 	@echo '                  twenty real homes: make demo ARGS=--real)'
 	@echo 'make test         set up everything (R and Redis by apt where it may), then all checks'
-	@echo '                  (JOBS=2: tests in two processes, as most slow ones wait)'
+	@echo '                  (JOBS=0: tests in one process, one after the other)'
 	@echo 'make check        the quick inner loop: lint, types, tests that are not slow'
 	@echo 'make pins-check   does $(VENV) hold just what requirements.txt pins?'
 	@echo 'make clean        remove caches; make clean-all removes $(VENV) too'
