@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
-
 from tests.cli.commands import Wattstorm
-from wattstorm.sample import REGISTER
+from tests.cli.test_ingest import KNOWN, OTHER, a_csv, ready
 
-KNOWN, OTHER = 21000010006414, 21000010006492
-
-
-@pytest.fixture
-def ready(wattstorm: Wattstorm) -> Wattstorm:
-    wattstorm("register", "build", REGISTER)
-    return wattstorm
-
-
-def a_csv(ready: Wattstorm, *lines: str, header: str = "meter,time,kwh") -> Path:
-    file = ready.directory / "readings.csv"
-    file.write_text("\n".join([header, *lines, ""]))
-    return file
+__all__ = ["ready"]
 
 
 def published(ready: Wattstorm) -> list[int]:

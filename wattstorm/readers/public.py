@@ -52,8 +52,9 @@ class Public(Results):
     # ------------------------------------------------------------ inside
 
     def _check_labels(self, labels: Sequence[str]) -> None:
+        held = set(self.withheld)
         for label in labels:
-            if label in self.withheld:
+            if label in held:
                 raise UsageError(
                     f"the curve {label!r} is withheld: it, or what it would tell, is of fewer than "
                     f"{self.group_size} meters, or one meter dominates it",
